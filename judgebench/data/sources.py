@@ -330,7 +330,14 @@ class SourceFinder:
         if source.string is None or source.program_sha256 is None:
             return None
         program = self._from_mirror(source.path, source.program_sha256, None)
-        return None if program is None else _string(program, source)
+        if program is None:
+            return None
+        try:
+            found = _string(program, source)
+        except OSError as error:
+            raise HashMismatch(f"{source.name} ({source.place}) is pinned to a program of a mirror: {error}") from error
+        self._verify(source, found, f"{source.path} in a mirror")
+        return found
 
     def _used(self, source: Source, data: bytes, origin: str, *, standin: bool = False) -> SourceUsed:
         return SourceUsed(name=source.name, sha256=sha256_hex(data), origin=origin, standin=standin)

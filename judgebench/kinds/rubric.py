@@ -262,10 +262,11 @@ class _Scores:
 
     def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         """All scores; those of items and of criteria by group."""
+        bounded = all(one.points > 0 for example in data.examples for one in criteria_of(example))
         found = [
             score
             for group, entries in self._values(data.examples, rows).items()
-            for score in self._scores(group, entries)
+            for score in self._scores(group, entries, bounded=bounded)
         ]
         repaired = sum(int(Covariate("repaired")([row]) or 0) for row in rows)
         if repaired:
@@ -308,7 +309,8 @@ class _Scores:
         names = sorted({entry.place for entry in entries})
         return cluster_totals(numbers, clusters=items, terms=[names.index(entry.place) for entry in entries])
 
-    def _scores(self, group: str | None, entries: Sequence[_Entry]) -> list[Score]:
+    def _scores(self, group: str | None, entries: Sequence[_Entry], *, bounded: bool) -> list[Score]:
+        """The score and the unclipped one of a group; ``bounded`` if no criterion costs points."""
         values = _known_entries(entries)
         about: dict[str, Any] = {"n_missing": len(entries) - len(values), "group": group}
         metrics = (self._metric, UNCLIPPED)
@@ -317,12 +319,12 @@ class _Scores:
         sums, what = self._totals(group, values), "mean over items of points met over points to be had"
         if self._settings.macro is not None and group is None:
             what += f", then over the groups of {self._settings.macro}"
-        unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=False, **about)
+        unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=bounded, **about)
         score = msgspec.structs.replace(unclipped, metric=self._metric.name)
         if not self._settings.clip or unclipped.value is None:
             return [score, unclipped]
         ends = {name: _clipped(getattr(unclipped, name)) for name in ("value", "low", "high")}
-        method = f"{unclipped.method}; kept between 0 and 100"
+        method = unclipped.method if bounded else f"{unclipped.method}; kept between 0 and 100"
         return [msgspec.structs.replace(score, **ends, method=method), unclipped]
 
 

@@ -454,6 +454,72 @@ def test_a_mirror_holds_the_member_itself(mirror: Path, cache: Path) -> None:
     assert (data, used.origin) == (CONTENT, "mirror")
 
 
+PROGRAM = b"""
+import a_module_that_is_not_there
+PROMPT = '''
+Grade {}.
+'''.strip()
+class Prompts:
+    SYSTEM: str = ("You " "grade.")
+    MORE = SYSTEM + 1
+"""
+STRING = msgspec.structs.replace(
+    SOURCE,
+    path="src/evaluator.py",
+    string="PROMPT",
+    sha256=sha256(b"Grade {}."),
+    bytes=9,
+    program_sha256=sha256(PROGRAM),
+)
+SYSTEM = msgspec.structs.replace(STRING, name="system", string="Prompts.SYSTEM", sha256=sha256(b"You grade."), bytes=10)
+
+
+def test_a_string_is_taken_out_of_its_program(cache: Path, upstream: Upstream) -> None:
+    """The program is not run; the hash is the string's, the cache holds it, and one download serves all strings."""
+    upstream.put(STRING, PROGRAM)
+    finder = SourceFinder(cache)
+    assert [finder.fetch(source)[0] for source in (STRING, SYSTEM)] == [b"Grade {}.", b"You grade."]
+    assert len(upstream.asked) == 1
+    assert SourceFinder(cache, offline=True).fetch(STRING)[1].origin == "cache"
+    assert STRING.place == "PROMPT in somebody/bench@abc123:src/evaluator.py"
+
+
+@pytest.mark.parametrize("name", ["evaluator.py", "PROMPT.txt"])
+def test_a_mirror_holds_the_string_or_its_program(mirror: Path, cache: Path, name: str) -> None:
+    """Both are known by their bytes."""
+    (mirror / name).write_bytes(PROGRAM if name.endswith(".py") else b"Grade {}.")
+    finder = SourceFinder(cache, [mirror], offline=True)
+    assert finder.locate(STRING) == "mirror"
+    assert finder.fetch(STRING)[0] == b"Grade {}."
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        (PROGRAM.replace(b"PROMPT", b"OTHER"), ModelError),
+        (b"PROMPT = (", ModelError),
+        (b"PROMPT = 7", ModelError),
+        (PROGRAM.replace(b"Grade", b"Judge"), HashMismatch),
+    ],
+    ids=["absent", "no program", "no string", "another string"],
+)
+def test_a_wrong_program_is_refused(cache: Path, upstream: Upstream, program: bytes, error: type[Exception]) -> None:
+    """It is said which string was wanted, and nothing is kept."""
+    upstream.put(STRING, program)
+    with pytest.raises(error, match="PROMPT"):
+        SourceFinder(cache).fetch(STRING)
+    assert not cached(cache, STRING).exists()
+
+
+def test_a_program_of_a_mirror_that_lacks_the_string_is_told(mirror: Path, cache: Path) -> None:
+    """The two hashes of an entry contradict each other; what does not have its hash is never kept."""
+    (mirror / "evaluator.py").write_bytes(PROGRAM)
+    finder = SourceFinder(cache, [mirror], offline=True)
+    for wrong in ({"string": "Prompts.MORE"}, {"string": "f.PROMPT"}, {"sha256": sha256(b"x")}):
+        with pytest.raises(HashMismatch, match="questions"):
+            finder.fetch(msgspec.structs.replace(STRING, **wrong))
+
+
 NLTK = msgspec.structs.replace(SOURCE, nltk="tokenizers/package_tab/questions.csv")
 
 

@@ -91,6 +91,28 @@ def test_the_body_is_the_protocols(start_chat_server: StartServer) -> None:
     }
 
 
+SCHEMA = {"type": "object", "properties": {"verdict": {"type": "string"}}, "required": ["verdict"]}
+
+
+def test_a_schema_is_sent_by_each_protocol_s_names(start_chat_server: StartServer) -> None:
+    """Strict, in place of any JSON object. A server that refuses it is asked without, and the reply says so."""
+    form = {"name": "reply", "strict": True, "schema": SCHEMA}
+    request = ask(json_schema=json.dumps(SCHEMA), json_object=True)
+    for way, key, wanted in (
+        ("responses", "text", {"format": {"type": "json_schema", **form}}),
+        ("chat", "response_format", {"type": "json_schema", "json_schema": form}),
+    ):
+        server = start_chat_server(log_bodies=1)
+        replies(served(server, way, concurrency=1), request)
+        assert server.bodies()[0][key] == wanted
+    wire = ChatCompletions()
+    sent = b'{"response_format": {}}'
+    assert rejected_field(wire, sent, "response_format of type json_schema is not supported") == "response_format"
+    assert "response_format" not in wire.body("m", request, ("response_format",))
+    answer = b'{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}'
+    assert read(wire, answer, request, ("response_format",)).left_out == ("json_object", "json_schema")
+
+
 def test_a_reply_is_read_whole(start_chat_server: StartServer) -> None:
     """Text, end, usage, served model and alternatives are what chat completions of the same reply give."""
     server = start_chat_server()
