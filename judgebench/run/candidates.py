@@ -30,15 +30,23 @@ def fitted_specs(specs: Sequence[tasks.TaskSpec], settings: Settings, *, ask: bo
             if settings.refine:
                 raise UsageError(f"--refine needs answers, and {task.label} asks how likely texts are; leave it out")
             able = says_likelihoods(settings, ask=ask) if able is None else able
-            if not able and not task.without_likelihoods:
+            here = able and (task.plain_prompts or is_local(settings))
+            if not here and not task.without_likelihoods:
+                what = "texts" if task.plain_prompts else "texts of a chat"
+                server = " or a server whose completions have echo and logprobs, such as vLLM's"
                 raise UsageError(
-                    f"{task.label} asks how likely texts are, and {settings.model} cannot say so. Take a checkpoint "
-                    "(hf:… or vllm:…) or a server whose completions have echo and logprobs, such as vLLM's"
+                    f"{task.label} asks how likely {what} are, and {settings.model} cannot say so. Take a checkpoint "
+                    f"(hf:… or vllm:…){server if task.plain_prompts else ''}"
                 )
-            if not able:
+            if not here:
                 spec = msgspec.structs.replace(spec, options={**spec.options, **task.without_likelihoods})
         fitted.append(spec)
     return fitted
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether the candidate's chat template is applied here; one that is not named yet may be."""
+    return settings.model is None or parse_model(settings.model, settings.model_args)[0].local
 
 
 def says_likelihoods(settings: Settings, *, ask: bool) -> bool:

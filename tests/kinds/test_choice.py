@@ -59,7 +59,7 @@ def spec(server: Server) -> str:
 def sent(server: Server, path: str) -> list[dict[str, Any]]:
     """The bodies that a server got at a path."""
     lines = map(json.loads, server.log.read_text().splitlines())
-    return [line["body"] for line in lines if line["path"].endswith(path)]
+    return [line["body"] for line in lines if line["path"] == f"/v1{path}"]
 
 
 def evaluated(model: str, *flags: object, out: str = "run") -> None:
@@ -191,6 +191,37 @@ def sent_in(run: Path) -> list[Any]:
         {"messages": [{"role": m.role, "content": m.content} for m in example.messages]}
         for example in RunFolder(run).task("mine").examples()
     ]
+
+
+def test_chat_prompts_are_scored_by_checkpoints_alone(place: Path, server: Server) -> None:
+    """A server shows no log-probabilities of what its template makes, so it is asked for letters, or refused."""
+    write_task(CHOICE + "[choice]\nchat = true\n")
+    evaluated(spec(server))
+    assert ("letter_accuracy", None) in scores("run")
+    write_task(CHOICE + "[choice]\nchat = true\nby = 'likelihood'\n")
+    ended = judgebench(["eval", "--model", spec(server), "--tasks", "mine.toml", "--out", "other"], code=2)
+    assert "texts of a chat" in ended.stderr
+
+
+def test_items_and_contexts_come_from_files_of_any_form(place: Path, server: Server) -> None:
+    """Parquet with nested columns, as on the Hub, and a context in a file, which may show every column."""
+    pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
+    rows = [
+        {"question": row["question"], "topic": row["category"], "targets": {"choices": row["options"], "labels": marks}}
+        for row, marks in zip(ROWS, ([0, 1], [1, 0, 1], [0, 1]), strict=True)
+    ]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), "items.parquet")
+    Path("context.j2").write_text("{{ topic }}: {{ instruction }}\n")
+    write_task(
+        """kind = "choice"
+prompts = "items.parquet"
+prompt = "context.j2"
+fields = { instruction = "question", options = "targets.choices", label = "targets.labels" }
+"""
+    )
+    evaluated(spec(server))
+    assert scores("run")["accuracy", None].value == pytest.approx(100 / 3)
+    assert "sky: The sky is blue" in [body["prompt"][1] for body in sent(server, "/completions")]
 
 
 # -- letters
