@@ -146,7 +146,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     if verbose and task_manifest.judge_models and not task_manifest.counts.get("unread"):
         notes.append("no verdict is unread, so every number is its own bounds")
     if task_manifest.early_stop is not None:
-        what = "judge calls made" if task_manifest.protocol.get("judges") else "answers run"
+        what = "judge calls made" if task_manifest.protocol.get("judges") else "answers made"
         notes.append(_stopped(task_manifest.early_stop, what))
     if task_manifest.cascade is not None:
         from judgebench.run.cascades import in_words

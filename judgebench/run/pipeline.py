@@ -252,7 +252,7 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Verified:
-    """An answer was run as a program, and somebody waits for the verdict."""
+    """An answer was verified, and somebody waits for the verdict."""
 
     run: RunningTask
     judgement: Judgement
@@ -297,8 +297,8 @@ class Pipeline:
         self._observe = observer
         self._pool = pool
         self._events: SimpleQueue[_Known | _Answered | _Judged | _Verified | _Ended] = SimpleQueue()
-        self._running: set[tuple[str, str]] = set()
-        """Programs whose verdicts a watch waits for, by task and case."""
+        self._verifying: set[tuple[str, str]] = set()
+        """Checks whose verdicts a watch waits for, by task and case."""
         self._room = _Room(MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged_before: dict[str, dict[int, Judgement | None]] = {}
@@ -434,7 +434,7 @@ class Pipeline:
         try:
             if not self._feeding:
                 self._close_channels()
-            while self._threads or self._running:
+            while self._threads or self._verifying:
                 event = self._events.get()
                 if not isinstance(event, _Ended):
                     self._handle(event)
@@ -476,7 +476,7 @@ class Pipeline:
         run.generations[generation.example_id] = generation
         run.tally("generate", event.replies, run.price, event.seconds)
         self._observe(run, "generate")
-        if not generation.error and not self._watches_programs(run):
+        if not generation.error and not self._watches_answers(run):
             run.verifying.begin(self._pool, run.task.checks(run.data, generation), generation.model)
         self._send_to_judges(run, generation.example_id)
 
@@ -502,8 +502,8 @@ class Pipeline:
         if self._channels and run.seats and not run.stopped and generation is not None and not generation.error:
             for call in run.judge_calls(generation):
                 self._send(run, call, unfinished)
-        if self._watches_programs(run) and not run.stopped and generation is not None and not generation.error:
-            self._run_answer(run, generation, unfinished)
+        if self._watches_answers(run) and not run.stopped and generation is not None and not generation.error:
+            self._verify_answer(run, generation, unfinished)
         if self._channels:
             run.sent_to_judges.add(example_id)
         if not unfinished.waiting:
@@ -527,20 +527,20 @@ class Pipeline:
             self._channels[id(call.seat.model)][1].put((run, call))
         self._observe(run, "judge")
 
-    def _watches_programs(self, run: RunningTask) -> bool:
-        """Whether a watch looks at answers that are run as programs."""
-        return run.watch is not None and run.runs_programs and not run.seats
+    def _watches_answers(self, run: RunningTask) -> bool:
+        """Whether a watch looks at answers that are verified, and not judged."""
+        return run.watch is not None and run.verifies and not run.seats
 
-    def _run_answer(self, run: RunningTask, generation: Generation, unfinished: _Unfinished) -> None:
+    def _verify_answer(self, run: RunningTask, generation: Generation, unfinished: _Unfinished) -> None:
         checks = run.task.checks(run.data, generation)
         unfinished.waiting += len(checks)
-        self._running |= {(run.key, check.id) for check in checks}
+        self._verifying |= {(run.key, check.id) for check in checks}
         run.verifying.begin(
             self._pool, checks, generation.model, lambda judgement: self._events.put(_Verified(run, judgement))
         )
 
     def _take_verdict(self, run: RunningTask, judgement: Judgement) -> None:
-        self._running.discard((run.key, judgement.case_id))
+        self._verifying.discard((run.key, judgement.case_id))
         unfinished = self._unfinished.get((run.key, judgement.example_id))
         if unfinished is not None:
             unfinished.waiting -= 1
@@ -555,7 +555,7 @@ class Pipeline:
     def _finish(self, run: RunningTask, example_id: str) -> None:
         """Make room for the next example, and show the finished one to the task's watch, if there is one."""
         unfinished = self._unfinished.pop((run.key, example_id))
-        if run.watch is not None and not run.stopped and (self._channels or self._watches_programs(run)):
+        if run.watch is not None and not run.stopped and (self._channels or self._watches_answers(run)):
             self._show(run, run.watch, example_id, unfinished)
         self._room.leave((run.key, example_id))
 
@@ -568,5 +568,5 @@ class Pipeline:
         watch.finished(example_id, rows)
         if watch.decided:
             self._room.end(run.key)
-            self._running = {place for place in self._running if place[0] != run.key}
+            self._verifying = {place for place in self._verifying if place[0] != run.key}
             self._unfinished = {place: left for place, left in self._unfinished.items() if place[0] != run.key}

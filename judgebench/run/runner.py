@@ -35,7 +35,7 @@ from judgebench.run.cascades import (
     with_late,
 )
 from judgebench.run.controls import controls
-from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest, new_run_folder, now
+from judgebench.run.folder import Manifest, Results, RunFolder, TaskFolder, TaskManifest, new_run_folder, now
 from judgebench.run.kept_judges import as_before
 from judgebench.run.labels import Labels, labels_for
 from judgebench.run.loading import (
@@ -101,6 +101,7 @@ class Runner:
         self._bridges = NO_BRIDGES
         self._lost: list[Gauge] = []
         """What was under way when the work was broken off."""
+        self._folders: list[TaskFolder] = []
         self._alone = ExitStack()
         """Holds the lock of the run folder."""
         self.folder: RunFolder | None = None
@@ -209,6 +210,9 @@ class Runner:
             with doing("closing the models"):
                 self._models.close()
             self._pool.close()
+            # After an early stop, programs that were still running left their verdicts until now.
+            for folder in self._folders:
+                folder.close()
             self._alone.close()
 
     @contextmanager
@@ -614,6 +618,7 @@ class Runner:
         manifest = run.manifest
         for task in run.tasks:
             task.folder.close()
+            self._folders.append(task.folder)
             _note_judges(manifest.tasks[task.key], task)
         session = self._session
         session.retries = self._models.retries()
@@ -702,10 +707,12 @@ def _first_prompt(
 
 
 def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
-    """Return how the watched run ended, with the calls that are in its folder."""
+    """Return how the watched run ended, with the judge's calls or, where answers are verified, the answers."""
     looked_at = set(watch.order[: watch.n])
-    # A program counts as one.
-    calls = [(one.example_id, len(one.replies) or int(run.runs_programs)) for one in run.folder.judgements()]
+    if run.data.judges:
+        calls = [(one.example_id, len(one.replies)) for one in run.folder.judgements()]
+    else:
+        calls = [(example_id, 1) for example_id in run.generations]
     so_far = sum(count for example_id, count in calls if example_id in looked_at)
     return watch.outcome(sum(count for _, count in calls), so_far)
 

@@ -260,9 +260,9 @@ class RunningTask:
     """Ids of the examples whose judge calls are known, because they are answered or will not be."""
 
     @property
-    def runs_programs(self) -> bool:
-        """Whether its answers are run as programs."""
-        return any(verifier.runs_programs for verifier in self.data.verifiers.values())
+    def verifies(self) -> bool:
+        """Whether its answers are verified by rules or programs."""
+        return bool(self.data.verifiers)
 
     @cached_property
     def verifying(self) -> Verifying:

@@ -55,14 +55,14 @@ class StopRule:
 
 
 def can_stop(data: TaskData) -> bool:
-    """Whether an early stop saves anything: calls of judges, or answers that would be run as programs."""
-    return bool(data.judges) or any(verifier.runs_programs for verifier in data.verifiers.values())
+    """Whether an early stop saves anything: calls of judges or, where answers are verified, answers."""
+    return bool(data.judges or data.verifiers)
 
 
 def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
     """Parse the rule ``[METRIC] ci<W`` for a task; the default metric is the task's headline.
 
-    ``judged`` says whether the task has judges, or runs answers (:func:`can_stop`). Raises :class:`UsageError` for
+    ``judged`` says whether the task judges or verifies answers (:func:`can_stop`). Raises :class:`UsageError` for
     another form, and for a metric that has no such interval.
     """
     found = _FORM.fullmatch(text)
@@ -74,7 +74,7 @@ def stop_rule(text: str, task: Task, *, judged: bool) -> StopRule:
         )
     if not judged:
         raise UsageError(
-            f"--stop-when {text!r}: answers to {task.label} are verified, so there are no judge calls to save"
+            f"--stop-when {text!r}: {task.label} neither judges nor verifies answers, so there is nothing to save"
         )
     metric = found["metric"] or task.headline[0]
     if metric not in task.means:

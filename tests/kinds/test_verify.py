@@ -408,7 +408,7 @@ def test_an_early_stop_runs_few_answers() -> None:
         assert stop.n < 80
         assert len(asked) < 120
         assert f"{stop.n} of 200 examples in random order" in said
-        assert "answers run, about" in said
+        assert "answers made, about" in said
         assert scores("run")["pass@1", None].value == 100
         before = {name: one.verdict for name, one in kept().items()}
         path = Path("run", "mine", "judgements.jsonl")

@@ -74,9 +74,9 @@ def test_a_rule_that_cannot_be_kept_is_refused(spec: str, text: str, said: str) 
     assert said in str(refused.value)
 
 
-def test_a_verified_task_has_nothing_to_save() -> None:
-    """GSM8K asks no judge."""
-    with pytest.raises(UsageError, match="no judge calls to save"):
+def test_a_task_without_verdicts_has_nothing_to_save() -> None:
+    """Scores that were made elsewhere, say."""
+    with pytest.raises(UsageError, match="nothing to save"):
         stop_rule("ci<1", tasks.load(tasks.TaskSpec("gsm8k"))[0], judged=False)
 
 
