@@ -84,7 +84,7 @@ def parts_of(verdict: Verdict, count: int) -> list[float] | None:
 
     A verdict without parts is on all of them at once.
     """
-    if verdict.value is None:
+    if verdict.value is None or not 0 <= verdict.value <= 1:
         return None
     try:
         found = msgspec.convert(verdict.details.get(MET), list[float] | None)

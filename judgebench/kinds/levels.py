@@ -388,7 +388,7 @@ def _kept(example: Example, judgements: Sequence[Judgement]) -> list[float] | No
         parts = parts_of(whole, count)
     else:
         single = [verdicts.get(f"{example.id}#{number}") for number in range(count)]
-        values = [one.value for one in single if one is not None and one.value is not None]
+        values = [one.value for one in single if one is not None and one.value is not None and 0 <= one.value <= 1]
         parts = values if len(values) == count else None
     criteria = _criteria(example)
     if parts is None or len(parts) != len(criteria):

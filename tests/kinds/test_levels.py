@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from judgebench.judges.lists import parts_of
 from judgebench.models.scripted import ScriptedModel, playing, reply
-from judgebench.records import Request
+from judgebench.records import Request, Verdict
 from judgebench.run.folder import RunFolder
 from tests.commands import Command, judgebench
 from tests.kinds.test_kinds import evaluated, scores, write_rows, write_task
@@ -241,3 +242,10 @@ def test_a_panel_is_the_mean_of_its_members(place: Path) -> None:
     found = scores("run")
     assert found["csl", None].value == pytest.approx(1)
     assert found["hsr", None].value == pytest.approx((75 + 25) / 2)
+
+
+def test_values_of_a_foreign_folder_stay_within_bounds(place: Path) -> None:
+    """Parts of another number, or outside 0 to 1, are no verdict."""
+    parts = [Verdict(value=0.5, details={"met": given}) for given in ([1, 0], [1], [2, -1], ["yes", "no"], "10", None)]
+    assert [parts_of(verdict, 2) for verdict in parts] == [[1, 0], None, None, None, None, [0.5]]
+    assert parts_of(Verdict(value=7.0), 2) is None

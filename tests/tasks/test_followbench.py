@@ -6,6 +6,7 @@ import random
 import re
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ def test_patterns_are_matched_in_linear_time_as_by_python() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_scores_are_those_of_the_official_code(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HSR and SSR of each type and level to two decimals, CSL to one: with unread replies as the official code counts
-    them, and without them as missing ones.
+    them, and without them as missing ones. Levels are means of the types, and the rates those of the levels.
     """
     expected = read_json("expected.json")[model]["types"]
     monkeypatch.chdir(tmp_path)
@@ -176,6 +177,16 @@ def test_scores_are_those_of_the_official_code(model: str, tmp_path: Path, monke
             score = found["hsr", f"type_level={kind}-{level}"]
             assert score.value == pytest.approx(100 * sum(known) / len(known))
             assert (score.n, score.n_missing) == (len(known), len(values) - len(known))
+    whole = {"hard": "hsr", "soft": "ssr"}
+    cells = {(row["type"], row["level"]): [] for row in records(model)}
+    for row in records(model):
+        cells[row["type"], row["level"]].append(row)
+    for name, metric in whole.items():
+        means = {cell: fmean(float(row.get(name, row.get("rule"))) for row in rows) for cell, rows in cells.items()}
+        by_level = [100 * fmean(mean for (_, own), mean in means.items() if own == level) for level in range(1, 6)]
+        shown = [found[metric, f"level={level}"].by_upstream.value for level in range(1, 6)]
+        assert shown == pytest.approx(by_level)
+        assert found[metric, None].by_upstream.value == pytest.approx(fmean(by_level))
     assert found["hsr", None].upstream is not None
     assert "-1" in found["hsr", None].upstream.reason
 
