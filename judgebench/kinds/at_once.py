@@ -66,13 +66,13 @@ class AtOnce:
     def _row(self, example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
         graded = self.graded(example)
         settled = [graded.settled(one.verdict) for one in judgements]
-        verdict = next((one for one in settled if one.value is not None), None)
-        if verdict is None or verdict.value is None:
+        if not settled:
             return ExampleScore(example_id=example.id, metric="score", value=None)
-        covariates: dict[str, float | str | None] = {"sum": verdict.value, "weight": 1.0}
-        if OTHERWISE in verdict.details:
-            covariates[OTHERWISE] = verdict.details[OTHERWISE]
-        return ExampleScore(example_id=example.id, metric="score", value=verdict.value, covariates=covariates)
+        verdict = next((one for one in settled if one.value is not None), settled[0])
+        value, other = verdict.value, verdict.details.get(OTHERWISE, verdict.value)
+        return ExampleScore(
+            example_id=example.id, metric="score", value=value, covariates={**_sums(value), OTHERWISE: other}
+        )
 
     def verdicts(self, rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
         """Read verdicts made elsewhere: a row for each answer, or for each grade of an answer."""
@@ -139,15 +139,18 @@ def _case_of(example: Example, row: FileRow) -> tuple[str, int]:
 
 def otherwise(row: ExampleScore) -> ExampleScore:
     """The row with the grade of the other reading."""
-    if OTHERWISE not in row.covariates:
-        return row
-    value: Any = row.covariates[OTHERWISE]
-    return structs.replace(row, value=value, covariates={} if value is None else {"sum": value, "weight": 1.0})
+    value: Any = row.covariates.get(OTHERWISE)
+    return structs.replace(row, value=value, covariates=_sums(value))
+
+
+def _sums(value: float | None) -> dict[str, float | str | None]:
+    """What the means of groups are computed from."""
+    return {} if value is None else {"sum": value, "weight": 1.0}
 
 
 def read_otherwise(rows: Iterable[ExampleScore]) -> int:
     """How many answers have another grade in the other reading."""
-    return sum(OTHERWISE in row.covariates for row in rows)
+    return sum(row.covariates.get(OTHERWISE) != row.value for row in rows)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,16 @@ def test_grades(place: Path) -> None:
     assert found["score", "judge=strict"].value == 2
 
 
+def test_grades_of_all_criteria_at_once(place: Path) -> None:
+    """Each judge's mean grade, and how many answers the two readings grade otherwise for one of them."""
+    write_task('kind = "rubric"\nprompts = "prompts.jsonl"\n[rubric]\nscale = [1, 5]\nper = "answer"\n')
+    plain = "[Scores]\nIt is short.: 4\nIt is true.: 4"
+    found = of_two(lambda prompt: plain, lambda prompt: f"At 10:1 sharp.\n{plain}")
+    assert found["score", None].value == (4 + (1 + 4 + 4) / 3) / 2
+    assert found["score", "judge=kind"].details["read_otherwise"] == 0
+    assert found["score", "judge=strict"].details["read_otherwise"] == 2
+
+
 def test_dimensions_and_marks(place: Path) -> None:
     """A mean rating for each dimension, and the share at the mark."""
     dimensions = '[[rating.dimensions]]\nname = "truth"\n'

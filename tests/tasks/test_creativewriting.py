@@ -186,6 +186,22 @@ def test_the_strict_option_has_upstream_s_number_beside(place: Path) -> None:
     assert found["score_percent"].value == pytest.approx(5 * 14)
 
 
+def test_upstream_s_number_has_the_pieces_that_are_read_leniently_alone(tmp_path: Path) -> None:
+    """A reply without a criterion is missing in the strict reading, and not in upstream's."""
+    task, data = loaded("creativewriting:reading=strict", tmp_path)
+    grades = [{"Coherent": 10.0, "Meandering": 4.0}, {"Calm": 7.0}]
+    rows = [
+        FileRow(path="v.jsonl", position=n, fields={"id": f"1-{n}", "value": value})
+        for n, value in enumerate(grades, 1)
+    ]
+    (imported,) = task.importers["verdicts"](rows, data)
+    found = task.summarise(data, task.score(data, {}, imported.judgements))
+    (score,) = (one for one in found if (one.metric, one.group) == ("score", None))
+    assert (score.value, score.n) == (13.0, 1)
+    assert score.details["upstream"]["value"] == (13 + 7) / 2
+    assert score.details["read_otherwise"] == 1
+
+
 def test_pieces_of_one_prompt_have_its_seeds_in_turn(tmp_path: Path) -> None:
     """96 pieces: three of each prompt, each asked with the next of its seeds; together they are one cluster."""
     _, data = loaded("creativewriting", tmp_path)
