@@ -41,6 +41,7 @@ __all__ = [
     "leaderboard",
     "load_run",
     "plan",
+    "rate_models",
     "score",
     "stats",
     "tasks",

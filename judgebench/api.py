@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from judgebench.analysis import leaderboard as ranking
     from judgebench.analysis.label_agreement import LabelAgreement
     from judgebench.analysis.label_sample import LabelSample, Strata
+    from judgebench.arena.records import Arena
     from judgebench.auditing.cards import JudgeCard
     from judgebench.auditing.comparing import JudgeComparison
     from judgebench.data.sources import SourceFinder
@@ -908,6 +909,74 @@ def compare_judges(*judges: Paths, on: str | Iterable[str] = ()) -> "JudgeCompar
     from judgebench.auditing.comparing import compare as compared
 
     return compared([name for given in judges for name in several(given)], several(on))
+
+
+def rate_models(
+    *finished: RunLike | Iterable[RunLike],
+    models: Paths = (),
+    prompts: PathLike | None = None,
+    judge: Paths = (),
+    task: str | None = None,
+    tasks: Paths = (),
+    names: Mapping[str, str] | None = None,
+    pairs: str = "adaptive",
+    calls: float | int | None = None,
+    seed: int = 0,
+    anchor: Paths = (),
+    style_control: str | None = None,
+    elo: bool = False,
+    progress: bool = True,
+    **settings: Unpack[Keywords],
+) -> "Arena":
+    """Rate models by games between them, judged in pairs: ``judgebench arena``. What was played is not asked again.
+
+    Parameters
+    ----------
+    finished
+        Runs, or folders that hold some.
+    models, prompts
+        Models that answer the prompts first, if there are no runs or beside them.
+    judge
+        As ``--judge`` takes it; several models are a jury.
+    task, tasks
+        Which benchmark of the runs, and the files of your own ones.
+    names
+        Names for runs, by folder or by the name that a run has otherwise.
+    pairs, calls, seed
+        ``adaptive`` or ``all``; the most games, or a share of them; the order of the questions.
+    anchor
+        ``MODEL=RATING``, a file of ratings, or a published table.
+    style_control, elo
+        Ratings with style held equal by this preset, and online Elo, beside the others.
+    progress
+        Show progress on stderr.
+    settings
+        ``out``, ``limit``, ``level``, ``budget``, ``judge_args``, ``gen`` and so on, as of ``evaluate``.
+
+    >>> rate_models("runs/mine")
+    Traceback (most recent call last):
+    judgebench.errors.UsageError: an arena needs two models, and was given mine
+    """
+    from judgebench.arena.anchoring import read_anchors
+    from judgebench.arena.arenas import Plan, hold
+    from judgebench.arena.playing import Rule
+    from judgebench.arena.rating import Wishes
+    from judgebench.run.progress import Progress
+
+    run_settings = _settings("rate_models", tasks, judges=judge, **settings)
+    plan = Plan(
+        settings=run_settings,
+        runs=tuple(_path(run) for run in _each(finished)),
+        models=several(models),
+        prompts=None if prompts is None else Path(prompts),
+        task=task,
+        names=dict(names or {}),
+        rule=Rule(how=pairs, calls=calls, level=run_settings.level, seed=seed),
+        wishes=Wishes(level=run_settings.level, style=style_control, elo=elo),
+        given=read_anchors(several(anchor)),
+    )
+    with Progress(shown=progress) as display:
+        return hold(plan, display.update)
 
 
 def _settings(function: str, tasks: Paths = (), **given: Any) -> Settings:

@@ -37,6 +37,8 @@ from judgebench.tasks import task_files
 RATINGS = "ratings.json"
 ANSWERS = "answers"
 OWN_TASK = "arena.toml"
+ARENAS = Path("arenas")
+"""The folder for arenas that the user did not name: not among the runs, which tables and searches take whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,14 +292,14 @@ def _quoted(text: str) -> str:
 def _default_out(plan: Plan, found: Field) -> Path:
     """A folder that the same players and judge lead to again."""
     digest = canonical_hash([sorted(found.names), plan.settings.judges, found.loaded.task.label])
-    return plan.settings.runs / f"arena-{digest[7:15]}"
+    return ARENAS / digest[7:15]
 
 
 def _out_of_prompts(plan: Plan) -> Path:
     assert plan.prompts is not None
     content = sha256_of(plan.prompts) if plan.prompts.is_file() else str(plan.prompts)
     digest = canonical_hash([sorted(plan.models), plan.settings.judges, content])
-    return plan.settings.runs / f"arena-{digest[7:15]}"
+    return ARENAS / digest[7:15]
 
 
 # -- the dry run

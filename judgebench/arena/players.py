@@ -19,6 +19,7 @@ from judgebench.kinds.task_files import Keys, TaskFile
 from judgebench.records import Case, Example, Generation, Judgement
 from judgebench.run.loading import LoadedTask, source_finder, with_own_judge
 from judgebench.run.reading import Run, TaskRun
+from judgebench.run.selecting import count_of
 from judgebench.run.settings import Settings
 from judgebench.task import TaskData
 
@@ -165,7 +166,12 @@ def entries_of(
 ) -> tuple[list[Entry], Callable[[], LoadedTask]]:
     """The entries of finished runs of one benchmark, and what loads it: with the user's judge in place of its own."""
     chosen = _of_one_task(runs, task)
-    entries = [Entry(run.manifest.shown_name, str(run.path), own.examples(), own.generations()) for run, own in chosen]
+    entries = []
+    for run, own in chosen:
+        questions = own.examples()
+        if settings.limit is not None:
+            questions = questions[: count_of(settings.limit, len(questions))]
+        entries.append(Entry(run.manifest.shown_name, str(run.path), questions, own.generations()))
 
     def load() -> LoadedTask:
         own = chosen[0][1]

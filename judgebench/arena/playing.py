@@ -147,12 +147,22 @@ def next_batch(robin: RoundRobin, seen: Looked, most: int, least: int = FEWEST) 
 
 
 def look(plan: Schedule, seen: Looked, games: Games, listed: Sequence[Game], level: float) -> None:
-    """Note what the games say of the order."""
+    """Note what the games say of the order. What several judges, turns and repeats say of a game counts once: it is won
+    by whom most of them prefer.
+    """
     pair_of = {pair: number for number, pair in enumerate(plan.pairs)}
-    pair = np.array([pair_of[meeting.first, meeting.second] for meeting, _ in listed], dtype=np.int64)
-    turned = np.array([order == 1 for _, order in listed], dtype=bool)
-    outcome = np.where(turned, 1 - games.outcome, games.outcome)
-    played = Played(pair, outcome, games.question, np.ones(len(pair), dtype=np.int64))
+    shares: dict[Game, list[float]] = {}
+    codes: dict[Game, int] = {}
+    for (meeting, order), outcome, code in zip(listed, games.outcome.tolist(), games.question.tolist(), strict=True):
+        shares.setdefault((meeting, order), []).append(1 - outcome if order else outcome)
+        codes[meeting, order] = code
+    won = np.array([sum(own) / len(own) for own in shares.values()])
+    played = Played(
+        np.array([pair_of[meeting.first, meeting.second] for meeting, _ in shares], dtype=np.int64),
+        np.where(won == 0.5, 0.5, (won > 0.5).astype(float)),
+        np.array(list(codes.values()), dtype=np.int64),
+        np.ones(len(won), dtype=np.int64),
+    )
     seen.standing = standing(plan.robin, played, level=level, counts=seen.counts)
     seen.looks += 1
 

@@ -12,6 +12,8 @@ from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Sheet, figu
 POINTS = "characters"
 """The unit of ratings: whole numbers."""
 LONGEST = 60
+FOLLOWS = 0.5
+"""Below this share of questions with the same winner in both orders, the judge is warned of."""
 NAMED = 3
 """Circles that are named below the table."""
 
@@ -84,6 +86,8 @@ def _bounds(low: float | None, high: float | None) -> Bounds | None:
 def _alerts(arena: Arena) -> Iterator[str]:
     if arena.unread or arena.failed:
         yield f"{arena.unread} replies held no verdict, {arena.failed} calls got no reply; they are no games"
+    if arena.consistent is not None and arena.consistent < FOLLOWS:
+        yield "the judge follows the place of an answer more than the answer: ratings of it say little"
     yield from reasons((model.model, model.reason) for model in arena.models if model.reason)
 
 
@@ -103,8 +107,8 @@ def _notes(arena: Arena) -> Iterator[str]:
     yield from _circles(arena)
     if arena.style is not None:
         yield from _style(arena)
-    if arena.usd is not None and arena.calls:
-        yield f"{arena.calls:,} judgements, {dollars(arena.usd)}"
+    if arena.calls:
+        yield f"{arena.calls:,} judgements" + (f", {dollars(arena.usd)}" if arena.usd else "")
     yield from (f"note: {note}" for note in arena.notes)
     if arena.folder:
         yield f"kept in {arena.folder}"

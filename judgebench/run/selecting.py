@@ -38,7 +38,7 @@ def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
     if settings.where:
         examples = _in_groups(loaded_task, examples, settings)
     if settings.limit is not None:
-        examples = examples[: _count(settings.limit, len(examples))]
+        examples = examples[: count_of(settings.limit, len(examples))]
     task = loaded_task.task
     narrowed = "".join(f", {name}={task.options[name]}" for name in task.narrowed_by.values() if name in task.options)
     if examples != data or narrowed:
@@ -52,7 +52,7 @@ def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
     return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
 
 
-def _count(limit: float, total: int) -> int:
+def count_of(limit: float, total: int) -> int:
     """How many examples a limit means: below 1 it is a share, rounded up.
 
     As in lm-eval 0.4.13, ``lm_eval/evaluator_utils.py:get_sample_size``.
