@@ -44,8 +44,8 @@ from judgebench.records import (
     Verdict,
 )
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
-from judgebench.task import Fetch, Generations, Task, TaskData
-from judgebench.task.answers import import_answers
+from judgebench.task import Fetch, Generations, Imported, Task, TaskData
+from judgebench.task.answers import NO_FIELDS, import_answers
 from judgebench.task.metric import Metric, MetricSums, by_example, grouped, single_row
 
 ONE_BY_ONE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
@@ -77,6 +77,8 @@ class Chains:
     """The groups of an example, beside its level."""
     read: Callable[[Example, str], Verdict] = lambda example, text: list_verdict(text, ALL_AT_ONCE.labels)
     """How an imported reply about all requirements of an example is read."""
+    outputs: Callable[[Sequence[FileRow]], Sequence[FileRow]] = lambda rows: rows
+    """Turns the rows of upstream's own files of answers into those of others."""
 
     @property
     def metrics(self) -> tuple[Metric, Metric, Metric]:
@@ -111,6 +113,10 @@ class Official(Protocol):
         """Read a reply with this number of verdicts."""
         ...
 
+    def outputs(self, rows: Sequence[FileRow]) -> Sequence[FileRow]:
+        """Make rows with an instruction and an output of those of upstream's files of answers; others stay."""
+        ...
+
 
 def make(file: TaskFile, chains: Chains, criteria: Sequence[Criterion], starter: bool) -> Task:
     """The benchmark of a TOML file; ``criteria`` are requirements of every item."""
@@ -122,6 +128,7 @@ def make(file: TaskFile, chains: Chains, criteria: Sequence[Criterion], starter:
             rules=own.RULES,
             unread_counts=own.UNREAD_COUNTS,
             read=lambda example, text: own.read(text, verdicts_on(example)),
+            outputs=own.outputs,
         )
     texts = _texts(file, chains)
 
@@ -189,8 +196,14 @@ def level_task(chains: Chains, **about: Any) -> Task:
         summarise=scores.summarise,
         metric_sums=scores.sums,
         repeats=True,
-        importers={"outputs": import_answers, "verdicts": read},
+        importers={"outputs": partial(_import_answers, chains), "verdicts": read},
     )
+
+
+def _import_answers(
+    chains: Chains, rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS
+) -> tuple[Imported, ...]:
+    return import_answers(chains.outputs(rows), data, fields)
 
 
 # -- examples

@@ -11,6 +11,7 @@ from functools import partial
 
 import msgspec
 
+from judgebench.data.rows import FileRow, file_stem, inside
 from judgebench.errors import UsageError
 from judgebench.judges.lists import of_parts
 from judgebench.records import Case, Example, Message, Verdict
@@ -18,7 +19,7 @@ from judgebench.task import Fetch
 
 from .rules import RULES, rule_of
 
-__all__ = ["READING", "RULES", "UNREAD_COUNTS", "examples", "prompt", "read"]
+__all__ = ["READING", "RULES", "UNREAD_COUNTS", "examples", "outputs", "prompt", "read"]
 
 JUDGED = ("content", "situation", "style", "format", "mixed")
 """The types of constraints of which a judge is asked, some rules aside."""
@@ -28,6 +29,7 @@ UNREAD_COUNTS = -1.0
 """What the official sums add for a reply that cannot be read, in HSR and SSR alike."""
 READING = "FollowBench's: YES or NO in the last line; from level 2 on, its list of as many verdicts as the level"
 VERDICTS = {"YES": 1.0, "NO": 0.0, "PARTIAL": 0.0, "MAYBE": 0.0, "UNKNOWN": 0.0, "N/A": 0.0}
+OUTPUT_FILE = re.compile(rf"_(?:{'|'.join(TYPES)})_constraints?$")
 LONGEST_REPLY = 100_000
 LONGEST_PROGRAM = 2**20
 PIECES = (8, 10)
@@ -75,6 +77,24 @@ def targets_of(row: Row) -> tuple[str, ...]:
     if row.source != "CONLL2003":
         return (row.target,)
     return tuple(ast.literal_eval(row.target))
+
+
+def outputs(rows: Sequence[FileRow]) -> list[FileRow]:
+    """Rows of the official files of answers, ``{"prompt_new": …, "choices": [{"message": {"content": …}}]}``, as those
+    of other files of answers: the request's text and the answer.
+    """
+    return [_output(row) for row in rows]
+
+
+def _output(row: FileRow) -> FileRow:
+    text = inside(row.fields, "choices", 0, "message", "content")
+    if not isinstance(text, str):
+        return row
+    # Each type has a file of its own, named after the model: they hold the answers of one.
+    model = OUTPUT_FILE.sub("", file_stem(row.path))
+    given = {"instruction": row.value("prompt_new", "prompt", "instruction"), "output": text, "generator": model}
+    fields = {name: value for name, value in row.fields.items() if name != "choices"}
+    return msgspec.structs.replace(row, fields={**fields, **given})
 
 
 # -- the judge's prompt

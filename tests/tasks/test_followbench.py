@@ -191,6 +191,32 @@ def test_scores_are_those_of_the_official_code(model: str, tmp_path: Path, monke
     assert "-1" in found["hsr", None].upstream.reason
 
 
+def test_official_files_of_answers_are_read_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a file for each type, matched by the text of the request; the folder names the model."""
+    monkeypatch.chdir(tmp_path)
+    Path("api").mkdir()
+    model, kinds = MODELS[1], ("example", "content")
+    for kind in kinds:
+        texts = {(row["example_id"], row["level"]): row["instruction"] for row in requests(kind)}
+        rows = [
+            {
+                "prompt_new": texts[row["example_id"], row["level"]],
+                "choices": [{"message": {"content": row["generation"]}}],
+            }
+            for row in records(model)
+            if row["type"] == kind and "generation" in row
+        ]
+        Path(f"api/{model}_{kind}_constraint.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--task", "followbench", "--out", "run", "--mirror", FOLLOWBENCH.path, "--offline"]
+    judgebench(["import", "api", "--from", "outputs", *flags], code=None)
+    generations = list(RunFolder(Path("run")).task("followbench").generations())
+    assert {one.model for one in generations} == {model}
+    answers = {one.example_id: one.outputs for one in generations if one.outputs}
+    assert len(answers) == 200 + 60
+    (first,) = [row for row in records(model) if (row["type"], row["example_id"], row["level"]) == ("example", 1, 1)]
+    assert answers["example-1-1"] == (first["generation"],)
+
+
 # -- prompts
 
 
