@@ -135,8 +135,13 @@ def _place(judgement: Judgement) -> tuple[str, str, str, int, int]:
     return judgement.example_id, judgement.judge, judgement.judge_model, judgement.repeat, judgement.turn
 
 
-def _reply(reply: Completion, thinking: Thinking) -> SampleReply:
+def _reply(reply: Completion, thinking: Thinking, verdict: Verdict) -> SampleReply:
     parts = split_completion(reply, thinking)
+    numbers = verdict.details if reply.scores and len(reply.scores) == 2 else {}
+    if {"first", "second"} <= set(numbers):
+        # A scoring model was shown the answers in an order of its own.
+        text = f"{numbers['first']:.6g} for the answer shown first, {numbers['second']:.6g} for the second"
+        return SampleReply(text=text, thinking=None, finish_reason=reply.finish_reason, model=reply.model, error=None)
     short = reply.top_logprobs is not None and 0 < len(reply.top_logprobs) <= REPLY_TOKENS
     return SampleReply(
         text=parts.answer,
@@ -393,7 +398,7 @@ def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
         reason=_reason(judgement, verdict),
         share=share,
         outcome=outcome_of(share),
-        replies=tuple(_reply(reply, opened.thinking) for reply in judgement.replies),
+        replies=tuple(_reply(reply, opened.thinking, verdict) for reply in judgement.replies),
         prompt_state=None if prompts is None else prompts.state,
         prompt_told=opened.no_prompts if prompts is None else prompts.told,
         prompts=() if prompts is None else prompts.requests,

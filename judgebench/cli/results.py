@@ -153,7 +153,9 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
 
         notes += in_words(task_manifest.cascade, [score for score in own if score.group is None])
     notes.append(
-        f"judge: {', '.join(task_manifest.judge_models) or 'none'}; protocol {task_manifest.protocol_hash[7:15]}"
+        f"judge: {', '.join(task_manifest.judge_models) or 'none'}; "
+        + (f"best of several by {task_manifest.select}; " if task_manifest.select else "")
+        + f"protocol {task_manifest.protocol_hash[7:15]}"
     )
     notes += [f"note: {note}" for note in task_manifest.notes]
     notes += [f"judge audit: {mark.text}" for mark in task_manifest.judge_audits if verbose or mark.unfit]

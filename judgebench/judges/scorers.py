@@ -67,6 +67,14 @@ class ScoringJudge:
         return self
 
 
+def as_played(judge: Any, replies: Sequence[Completion]) -> Any:
+    """The judge that these replies are of: a scoring model that played it, if they are such a model's."""
+    scores = replies[-1].scores if replies else None
+    if scores is None or isinstance(judge, ScoringJudge):
+        return judge
+    return ScoringJudge(judge, "pairs" if any(PREFERENCE in found for found in scores) else "answers")
+
+
 def split_answers(messages: Sequence[Message]) -> list[tuple[tuple[Message, ...], str]]:
     """Split the messages of such a request into conversations, each with the answer that ends it."""
     found: list[tuple[tuple[Message, ...], str]] = []
@@ -110,7 +118,8 @@ def read_scores(judge: Any, case: Case, reply: Completion) -> Verdict:
     values = [_value(numbers[place]) for place in range(len(case.answers))]
     if len(values) == 1:
         return Verdict(value=values[0])
-    return _of_margin(judge, values[0] - values[1], calibrated=REWARD in scores[0])
+    verdict = _of_margin(judge, values[0] - values[1], calibrated=REWARD in scores[0])
+    return msgspec.structs.replace(verdict, details={**verdict.details, "first": values[0], "second": values[1]})
 
 
 def _number_of(scores: Mapping[str, float]) -> str | None:

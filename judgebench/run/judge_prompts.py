@@ -10,6 +10,7 @@ from typing import Literal
 
 from judgebench.codec import canonical_hash
 from judgebench.judges import request_after
+from judgebench.judges.scorers import as_played
 from judgebench.records import Case, Generation, Judgement, Message
 from judgebench.run.reading import TaskRun
 from judgebench.task import TaskData
@@ -98,6 +99,7 @@ class PromptBuilder:
         judge, case = self._data.judges.get(judgement.judge), self.case(judgement)
         if judge is None or case is None:
             return
+        judge = as_played(judge, judgement.replies)
         for place in range(len(judgement.replies)):
             request = request_after(judge, case, judgement.replies[:place], self._thinking)
             if request is None:

@@ -88,6 +88,16 @@ def test_the_greater_reward_wins_and_each_pair_is_asked_once(place: Path) -> Non
         assert judgement.verdict.details["margin"] == pytest.approx(sign * (own - gold), abs=1e-5)
 
 
+def test_show_says_what_a_scoring_model_was_shown_and_found(place: Path) -> None:
+    """`show` rebuilds the conversations that were scored, and gives the numbers in the order of the game."""
+    _, judgements = evaluated("wins.toml", f"reward:{place / 'rm'}")
+    shown = judgebench(["show", "run", "--tasks", "wins.toml", "--item", "0"]).stdout
+    assert "exactly as sent" in shown
+    for judgement in judgements[:2]:
+        first, second = (judgement.verdict.details[name] for name in ("first", "second"))
+        assert f"{first:.6g} for the answer shown first, {second:.6g} for the second" in shown
+
+
 def test_rewards_are_probabilities_where_the_benchmark_reads_those(place: Path) -> None:
     """Where a verdict is a probability, it is Bradley and Terry's: the logistic function of the difference."""
     found, _ = evaluated("soft.toml", f"reward:{place / 'heads'}#safety")
