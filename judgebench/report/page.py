@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.report import views
+from judgebench.report.address import address
 from judgebench.report.collect import Report
+from judgebench.report.costs import cost_views
+from judgebench.report.judging import judge_views
 from judgebench.report.slices import encoded, packed, packed_samples
 
 if TYPE_CHECKING:
@@ -94,7 +97,7 @@ def _shown(report: Report, start: str) -> dict[str, Any]:
         "start": start,
         "policy": policy(),
         "style": style(),
-        "address": views.address,
+        "address": address,
         "summary": views.score_tables(report, groups=False),
         "tables": views.score_tables(report, groups=True),
         "leads": list(views.leads(report)),
@@ -102,6 +105,11 @@ def _shown(report: Report, start: str) -> dict[str, Any]:
         "lengths": [views.length_plot(report, task) for task in report.tasks],
         "compared": views.compared(report),
         "facts": views.facts(report),
+        "judges": judge_views(report),
+        "costs": cost_views(report),
+        "unlike": views.unlike(report),
+        "sources": [views.sources(task) for task in report.tasks],
+        "predictions": [views.predictions(report, task) for task in report.tasks],
         "samples": sum(len(task.examples) for task in report.tasks),
     }
 

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from markupsafe import Markup
 
 from judgebench.analysis.comparison_records import Difference, TaskComparison
 from judgebench.display import figure, interval, p_value, printable
 from judgebench.records import Score
+from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport
 from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of
 from judgebench.stats.clustered import cluster_totals
@@ -18,16 +18,6 @@ from judgebench.stats.clustered import cluster_totals
 NUMBERS = {"percent": (0.0, 100.0)}
 SECRET = ("key", "token", "authorization", "password", "secret")
 OUTCOMES = ("win", "tie", "loss", "passed", "failed")
-
-
-def address(*path: str, **settings: str | int) -> str:
-    """The address of a view within the page."""
-    query = "&".join(f"{name}={_encoded(str(value))}" for name, value in settings.items() if value != "")
-    return f"#/{'/'.join(map(_encoded, path))}" + (f"?{query}" if query else "")
-
-
-def _encoded(text: str) -> str:
-    return quote(text.encode("utf-8", "replace").decode("utf-8"), safe="-_.!~*'()")
 
 
 @dataclass(frozen=True)
@@ -206,10 +196,18 @@ def doubts(report: Report) -> Iterator[Doubt]:
                         f"{task.label}, {name}: {counts[state]} {state.replace('_', ' ')}",
                         address("samples", task.label, run=run, v=verdict),
                     )
+            for note in opened.task.task_manifest.notes:
+                yield Doubt(printable(f"{task.label}, {name}: {note}", 500), address("task", task.label))
+            if not opened.task.scores:
+                yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"))
             for finding in opened.task.findings:
                 if finding.flagged:
                     yield Doubt(f"{task.label}, {name}: {finding.message}", address("samples", task.label, run=run))
-    yield from (Doubt(note, address("runs")) for note in report.notes)
+    for key, mismatches in report.comparison.unlike.items() if report.comparison else ():
+        fields = ", ".join(dict.fromkeys(field for one in mismatches for field in one.fields))
+        words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
+        yield Doubt(printable(words, 500), address("compare"))
+    yield from (Doubt(printable(note, 500), address("runs")) for note in report.notes)
 
 
 # -- one task
@@ -312,13 +310,27 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class DifferenceRow:
+    """One metric of two runs beside each other, of all samples or of a group."""
+
+    metric: str
+    group: str
+    runs: str
+    difference: str
+    around: str
+    p: str
+    n: int
+    plot: Markup
+    href: str
+
+
+@dataclass(frozen=True)
 class Compared:
     """What a view says of the runs of one task beside each other."""
 
     task: TaskReport
-    rows: tuple[tuple[str, str, str, str, str, str, str], ...]
-    """Metric, group, runs, difference, interval, p, n."""
-    plot: Markup | None
+    rows: tuple[DifferenceRow, ...]
+    axis: Markup
     matrices: tuple[Matrix, ...]
     reasons: tuple[str, ...]
 
@@ -331,38 +343,40 @@ def compared(report: Report) -> list[Compared]:
 def _compared(report: Report, task: TaskReport) -> Compared:
     found = comparison_of(report, task)
     differences = () if found is None else found.differences
-    rows = tuple(
-        (
-            one.metric,
-            one.group or "",
-            f"{report.names[one.second]} less {report.names[one.first]}",
-            figure(one.difference, one.unit, signed=True),
-            "" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
-            "" if one.p_adjusted is None else p_value(one.p_adjusted),
-            str(one.n),
-        )
+    ends = [
+        end
         for one in differences
-    )
-    marks = [
-        Mark(
-            run=one.second,
-            value=one.difference,
-            low=one.low,
-            high=one.high,
-            words=f"{one.metric}{f' {one.group}' if one.group else ''}, {report.names[one.second]}: {_difference(one)}",
-            href=address("samples", task.label, run=one.first, vs=one.second, v="flip", s="delta", cat=one.group or ""),
-        )
-        for one in differences
-        if one.difference is not None and one.unit == "percent"
+        if one.unit == "percent"
+        for end in (one.difference, one.low, one.high, 0.0)
+        if end is not None
     ]
-    ends = [end for mark in marks for end in (mark.value, mark.low, mark.high, 0.0) if end is not None]
-    plot = forest(marks, scale_of(ends), f"differences of {task.label}", zero=True) if marks else None
+    scale = scale_of(ends)
     return Compared(
         task=task,
-        rows=rows,
-        plot=plot,
+        rows=tuple(_difference_row(report, task, one, scale) for one in differences),
+        axis=axis(scale, "percent") if ends else Markup(""),
         matrices=tuple(_matrix(report, task, 0, other) for other in range(1, len(task.runs))),
         reasons=tuple(f"{what}: {why}" for what, why in (found.not_compared if found else ())),
+    )
+
+
+def _difference_row(report: Report, task: TaskReport, one: Difference, scale: Scale) -> DifferenceRow:
+    href = address("samples", task.label, run=one.first, vs=one.second, v="changed", s="delta", cat=one.group or "")
+    plot = Markup("")
+    if one.difference is not None and one.unit == "percent":
+        words = f"{one.metric}{f' {one.group}' if one.group else ''}: {_difference(one)}"
+        mark = Mark(one.second, one.difference, one.low, one.high, words, href)
+        plot = forest([mark], scale, f"difference of {one.metric}", zero=True)
+    return DifferenceRow(
+        metric=one.metric,
+        group=one.group or "",
+        runs=f"{report.names[one.second]} less {report.names[one.first]}",
+        difference=figure(one.difference, one.unit, signed=True),
+        around="" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
+        p="" if one.p_adjusted is None else p_value(one.p_adjusted).removeprefix("p "),
+        n=one.n,
+        plot=plot,
+        href=href,
     )
 
 
@@ -385,3 +399,60 @@ def _matrix(report: Report, task: TaskReport, first: int, second: int) -> Matrix
             for one in ends
         ),
     )
+
+
+# -- protocols
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Runs that are not compared with the first one of their task."""
+
+    task: str
+    first: str
+    other: str
+    rows: tuple[tuple[str, str, str], ...]
+    """Field, its value in the first run, and in the other."""
+
+
+def unlike(report: Report) -> list[Unlike]:
+    """How protocols differ, for each run that is left out of a comparison."""
+    if report.comparison is None:
+        return []
+    return [
+        Unlike(
+            task=printable(key, 200),
+            first=report.names[next(n for n, run in enumerate(report.runs) if key in run.tasks)],
+            other=report.names[one.run],
+            rows=tuple(
+                (field, printable(first, 300), printable(second, 300))
+                for field, (first, second) in zip(one.fields, one.values, strict=True)
+            ),
+        )
+        for key, mismatches in report.comparison.unlike.items()
+        for one in mismatches
+    ]
+
+
+def sources(task: TaskReport) -> list[tuple[str, str, str]]:
+    """The official files of a task: name, sha256, and where it came from."""
+    used = {(one.name, one.sha256): one for opened in task.opened for one in opened.task.task_manifest.sources}
+    return [
+        (one.name, one.sha256, f"{one.origin}, a reconstruction" if one.standin else one.origin)
+        for one in used.values()
+    ]
+
+
+def predictions(report: Report, task: TaskReport) -> list[tuple[str, str, str, str]]:
+    """Official numbers that a judge bridge predicted: run, metric, value with interval, and by what."""
+    return [
+        (
+            report.names[task.runs[place]],
+            score.metric,
+            figure(score.value, score.unit)
+            + ("" if score.low is None or score.high is None else f" ({interval(score.low, score.high, score.unit)})"),
+            printable(score.method or "", 300),
+        )
+        for place, opened in enumerate(task.opened)
+        for score in opened.task.predictions
+    ]
