@@ -39,7 +39,7 @@ def doctor(
     """Check the installation: engines, devices, keys (whether they are set, never their values), files, cache."""
     from judgebench.cli.rendering import print_lines
 
-    checks = [*_engines(), *_backends(), *_keys(), _prices(), _cache(), *_sources(mirror)]
+    checks = [*_engines(), *_backends(), *_keys(), _prices(), _sandbox(), _cache(), *_sources(mirror)]
     lines = (f"{name}: {found}" + (f"  →  {mend}" if mend else "") for name, found, mend in checks)
     print_lines([check._asdict() for check in checks], lines, as_json=json, prose=True)
 
@@ -150,6 +150,14 @@ def _prices() -> Check:
         f"{found}, {oldest.age_days} days ago" if stale else found,
         "pip install --upgrade judgebench, or give usd_per_million=IN/OUT" if stale else "",
     )
+
+
+def _sandbox() -> Check:
+    """Where answers would be run, in benchmarks whose answers are programs."""
+    from judgebench.grading.sandbox import why_not
+
+    why = why_not()
+    return Check("sandbox", "bubblewrap") if why is None else Check("sandbox", f"none: {why}", "apt install bubblewrap")
 
 
 def _cache() -> Check:

@@ -15,6 +15,7 @@ import select
 import selectors
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -106,16 +107,32 @@ def run(program: Program, limits: Limits, *, sandboxed: bool = True) -> Outcome:
 
 @cache
 def why_not() -> str | None:
-    """Why there is no sandbox on this machine, in words; ``None`` if there is one."""
+    """Why there is no sandbox on this machine, in words; ``None`` if there is one.
+
+    A process without threads asks, because what is called between ``fork`` and ``exec`` must not wait for one.
+    """
     if reason := bubblewrap.lacking():
         return reason
     if not available():
         return "this kernel does not tell which processes a program started (CONFIG_PROC_CHILDREN)"
-    outcome = run(Program(command=("true",)), Limits(seconds=START_SECONDS))
-    if outcome.exit_status == 0:
-        return None
-    said = outcome.failure or outcome.stderr.decode(errors="replace") or f"it ended with {outcome.exit_status}"
-    return f"bubblewrap cannot make a sandbox here ({' '.join(said.split())[:300]})"
+    paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
+    asked = subprocess.run(
+        [sys.executable, "-m", "judgebench.grading.sandbox"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    said = asked.stdout if asked.returncode == 0 else asked.stderr[-300:]
+    return f"bubblewrap cannot make a sandbox here ({' '.join(said.split())[:300]})" if said else None
+
+
+def main() -> None:
+    """Print why this interpreter does not start in a sandbox here; nothing if it does."""
+    outcome = run(Program(command=(sys.executable, "-c", "pass")), Limits(seconds=START_SECONDS))
+    if outcome.exit_status != 0:
+        said = outcome.failure or outcome.stderr.decode(errors="replace")
+        print(said or f"Python ended with {outcome.exit_status or outcome.ended}")
 
 
 class _FailedToStart(Exception):
@@ -186,7 +203,9 @@ class _Sandboxed(_Started):
                 **bubblewrap.identity(user, mounts),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            raise _FailedToStart(f"bubblewrap was not started: {error}") from error
+            hidden = [mount.path for mount in mounts if mount.source != mount.path]
+            about = f"{', '.join(hidden)} can be read by root only, and root may not mount it here; " if hidden else ""
+            raise _FailedToStart(f"{about}bubblewrap was not started: {error}") from error
         stack.callback(_close_all, self.process)
         _close(status)
         self._told = b""
@@ -411,3 +430,7 @@ def _close_all(process: "subprocess.Popen[bytes]") -> None:
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ import pytest
 
 from judgebench.cli import doctor
 from tests.commands import judgebench
+from tests.sandboxes import WHY_NOT
 
 
 def rows(tmp_path: Path, **environment: str) -> dict[str, dict[str, str]]:
@@ -30,6 +31,7 @@ def test_every_engine_device_key_and_task_has_a_row(tmp_path: Path) -> None:
     assert "very-secret" not in json.dumps(found)
     assert found["OPENAI_API_KEY"] == {"check": "OPENAI_API_KEY", "found": "set", "mend": ""}
     assert "export ANTHROPIC_API_KEY" in found["ANTHROPIC_API_KEY"]["mend"]
+    assert found["sandbox"]["mend"] == ("" if WHY_NOT is None else "apt install bubblewrap")
     assert {"processor", "a checkpoint (--model PATH)", "cache", *doctor.ENGINES} <= set(found)
     assert found["task mtbench"]["mend"] == "judgebench data fetch mtbench"
     for name, (extra, lacking) in doctor.ENGINES.items():

@@ -82,11 +82,11 @@ def labels(judgements: dict[str, Judgement]) -> list[str | None]:
 @needs_sandbox
 def test_humaneval_canonical_solutions_pass() -> None:
     """164 of 164, in official problems."""
-    lines = gzip.decompress((HUMANEVAL / "HumanEval.jsonl.gz").read_bytes()).splitlines()
-    rows = [json.loads(line) for line in lines]
-    write_rows("problems.jsonl", rows)
+    official = (HUMANEVAL / "HumanEval.jsonl.gz").read_bytes()
+    Path("HumanEval.jsonl.gz").write_bytes(official)
+    rows = [json.loads(line) for line in gzip.decompress(official).splitlines()]
     write_rows("answers.jsonl", [{"id": row["task_id"], "output": row["canonical_solution"]} for row in rows])
-    evaluated(PROGRAM)
+    evaluated(PROGRAM.replace("problems.jsonl", "HumanEval.jsonl.gz"))
     found = scores("run")
     assert (found["pass@1", None].value, found["pass@1", None].n) == (100, 164)
     assert found["pass@10", None].value is None
@@ -141,6 +141,16 @@ def test_exit_status_and_output_are_kept_and_shown() -> None:
     shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "0"]).stdout
     assert "exit status 7" in shown
     assert "err" in shown
+
+
+@needs_sandbox
+def test_what_a_program_wrote_does_not_reach_the_terminal() -> None:
+    """Its output may be made to clear the screen, or to look like a verdict: it is shown as text."""
+    answered(r"print('\x1b[2J\x1b]0;mine\x07\x00', chr(0x202e), chr(0xd800).encode('utf-8', 'surrogatepass')); 1 / 0")
+    evaluated(PLAIN)
+    shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "0", "--full"]).stdout
+    assert not set(shown) & {"\x1b", "\x07", "\x00", "\u202e"}
+    assert "ZeroDivisionError" in shown
 
 
 @needs_sandbox
