@@ -69,16 +69,16 @@ def cases_of_criteria(data: TaskData, generation: Generation) -> tuple[Case, ...
 
 
 def case_of_row(example: Example, row: FileRow) -> tuple[str, int]:
-    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's text."""
+    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's id or text."""
     given, criteria = row.value("criterion"), criteria_of(example)
-    texts = [criterion.text for criterion in criteria]
-    if isinstance(given, str) and texts.count(given) == 1:
-        return f"{example.id}#{texts.index(given)}", 1
+    for names in ([criterion.id for criterion in criteria], [criterion.text for criterion in criteria]):
+        if isinstance(given, str) and names.count(given) == 1:
+            return f"{example.id}#{names.index(given)}", 1
     number: Any = int(given) if row.cells and isinstance(given, str) and given.isdecimal() else count_of(given)
     if number is None or number >= len(criteria):
         raise row.error(
-            f"'criterion' must be the text of one of the {len(criteria)} criteria of item {example.id}, or its index "
-            f"from 0; found {given!r:.60}"
+            f"'criterion' must be the text or id of one of the {len(criteria)} criteria of item {example.id}, or its "
+            f"index from 0; found {given!r:.60}"
         )
     return f"{example.id}#{number}", 1
 

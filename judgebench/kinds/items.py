@@ -30,7 +30,7 @@ FIELDS = {
     "completion": "with [ask]: an answer that the row holds, which ends the conversation that is shown",
     "options": "a list of answers to choose from",
     "option_names": "what the options are called, if not A, B, C, …",
-    "criteria": "a list of criteria: texts, or tables with text, points and tags",
+    "criteria": "a list of criteria: texts, or tables with text, points, tags and id",
     "criteria.text": "what the criteria's tables call their text",
     "criteria.points": "what they call their points",
     "criteria.tags": "what they call their tags",
@@ -46,6 +46,8 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """What an answer should do, or with negative points should not do."""
 
     text: str
+    id: str = ""
+    """By which verdicts made elsewhere may name it."""
     points: float = 1.0
     tags: tuple[str, ...] = ()
     wanted: bool = True
@@ -253,7 +255,7 @@ def _criteria(row: FileRow, names: Mapping[str, str]) -> list[dict[str, Any]]:
     value = row.value(name)
     if isinstance(value, str) and not (row.cells and value.startswith("[")):
         return [msgspec.to_builtins(Criterion(text=value, wanted=wanted))]
-    ours = {names[f"criteria.{own}"]: own for own in ("text", "points", "tags")}
+    ours = {names[f"criteria.{own}"]: own for own in ("text", "points", "tags")} | {"id": "id"}
     found = []
     for one in _listed(row, name) or []:
         table = {"text": one} if text_or_none(one) else one
@@ -263,7 +265,7 @@ def _criteria(row: FileRow, names: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
         return msgspec.to_builtins(msgspec.convert(found, list[Criterion]))  # type: ignore[no-any-return]
     except msgspec.ValidationError as error:
-        raise row.error(f"{name!r} is no list of criteria with text, points and tags: {error}") from error
+        raise row.error(f"{name!r} is no list of criteria with text, id, points and tags: {error}") from error
 
 
 def _wanted(row: FileRow, name: str) -> bool:

@@ -1,7 +1,7 @@
 """Puts a judge of the user's in the place of a task's judges, and checks that it sees what it is to judge."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -65,7 +65,9 @@ def judged_by(
     any labels: its replies are there.
     """
     judge = own.opened(where or own.name) if prompt is None else OpenJudge(own, prompt)
-    cases = _probes(task, data)
+    # The slots of a published prompt are filled alike for all cases; another prompt may ask what a case has.
+    whole = prompt is None or not prompt.published
+    cases = _probes(task, data, data.examples if whole else data.examples[:MOST_COMPARED])
     judges = dict(data.judges)
     for name, replaced in data.judges.items():
         if isinstance(replaced, ScoringJudge):  # it chooses among answers, and has no prompt
@@ -109,12 +111,12 @@ def _require_told_apart(prompt: OwnPrompt, replaced: Judge, played: Judge, cases
             )
 
 
-def _probes(task: Task, data: TaskData) -> Mapping[str, Sequence[Case]]:
-    """Make the cases of all examples by judge, with stand-ins for the question and the answers."""
+def _probes(task: Task, data: TaskData, examples: Iterable[Example]) -> Mapping[str, Sequence[Case]]:
+    """Make the cases of examples by judge, with stand-ins for the question and the answers."""
     found: dict[str, list[Case]] = {}
     if data.lacks:
         return {}
-    for example in data.examples:
+    for example in examples:
         for case in _cases(task, data, example):
             found.setdefault(case.judge, []).append(_with_stand_ins(case))
     return found

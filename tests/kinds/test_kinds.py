@@ -214,7 +214,7 @@ CRITERIA = (
         "instruction": "Explain tides.",
         "tags": ["theme:sea"],
         "criteria": [
-            {"text": "It names the moon.", "points": 5, "tags": ["axis:accuracy"]},
+            {"text": "It names the moon.", "id": "moon", "points": 5, "tags": ["axis:accuracy"]},
             {"text": "It is polite.", "points": 3, "tags": ["axis:tone"]},
             {"text": "It is rude.", "points": -4, "tags": ["axis:tone"]},
         ],
@@ -276,7 +276,7 @@ def test_verdicts_made_elsewhere_are_scored_alike(place: Path) -> None:
     write_rows("prompts.jsonl", CRITERIA)
     write_task(RUBRIC)
     rows = [
-        {"id": "a", "criterion": 0, "value": True},
+        {"id": "a", "criterion": "moon", "value": True},
         {"id": "a", "criterion": "It is polite.", "attempt": 0, "value": False},
         {"id": "a", "criterion": 2, "value": True},
         {"id": "b", "criterion": 0, "value": None},
