@@ -34,7 +34,9 @@ class Grades:
 
     scale: tuple[float, float]
     pooled: bool
-    """The score is the mean of all grades, not of the items' means; so is that of a tag of criteria."""
+    """The score is the mean of all grades, not of the items' means."""
+    pooled_tags: bool
+    """The score of a tag of criteria is the mean of all their grades."""
     partial: bool
     """An item's score is the mean of the grades that could be read, if some could not."""
     at_once: AtOnce | None = None
@@ -225,7 +227,7 @@ class _Scores:
             group: _Values(
                 known=tuple((item, top, weight) for item, top, weight in own if top is not None and weight),
                 total=len(own),
-                pooled=self._grades.pooled and (group is None or group in tagged),
+                pooled=self._grades.pooled_tags if group in tagged else self._grades.pooled and group is None,
             )
             for group, own in sorted(found.items(), key=lambda group_with_items: group_with_items[0] or "")
         }

@@ -61,8 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether it sees the whole table that a criterion is in the prompts, as Python writes it."""
     scale: tuple[float, float] | None = None
     """The judge gives each criterion a number from the least to the greatest of these."""
-    pooled: bool = False
-    """With a scale: the score is the mean of all grades, not of the items' means."""
+    pooled: bool | Literal["tags"] = False
+    """With a scale: the score is the mean of all grades, not of the items' means; ``tags``: only that of a tag is."""
     partial: bool = False
     """With a scale: an item's score is the mean of the grades that could be read, if some could not."""
     clip: bool = True
@@ -92,7 +92,13 @@ def make(file: TaskFile, starter: bool) -> Task:
     read = partial(_examples, file, settings, starter=starter)
     if settings.scale is not None:
         at_once = _at_once(file, settings, settings.scale, starter=starter)
-        grades = Grades(scale=settings.scale, pooled=settings.pooled, partial=settings.partial, at_once=at_once)
+        grades = Grades(
+            scale=settings.scale,
+            pooled=settings.pooled is True,
+            pooled_tags=bool(settings.pooled),
+            partial=settings.partial,
+            at_once=at_once,
+        )
         return make_graded(file, grades, show, read, starter)
     whole = settings.per == "answer"
     if whole:
