@@ -1,9 +1,10 @@
 """Multiple choice beside lm-eval: ``python benchmarks/choice_beside_lm_eval.py [--items 24] [--checkpoint DIR]``.
 
-Items shaped like TruthfulQA's (one right option, and several), ARC's and HellaSwag's, of words that the tests' small
-random Llama knows, go through lm-eval's own code (``HFLM`` and ``ConfigurableTask``, with the fields of its YAML files)
-and through the command, on one checkpoint in float32 on the CPU. It prints every metric of both, the largest difference
-of a log-likelihood, and the items per second of both. ``--figures FILE`` writes lm-eval's numbers, which
+Items shaped like TruthfulQA's (one right option, and several), ARC's (also after two shots) and HellaSwag's, of words
+that the tests' small random Llama knows, go through lm-eval's own code (``HFLM`` and ``ConfigurableTask``, with the
+fields of its YAML files) and through the command, on one checkpoint in float32 on the CPU. It prints every metric of
+both, the largest difference of a log-likelihood, and the items per second of both; ours are those of the whole run, in
+which items that were asked before come from the call store. ``--figures FILE`` writes lm-eval's numbers, which
 ``tests/kinds/test_choice.py`` compares with.
 
 Needs lm-eval 0.4.13: ``pip install --target FOLDER lm-eval``, and ``PYTHONPATH=FOLDER``. Nothing is downloaded.
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from judgebench.run.folder import RunFolder  # noqa: E402 - the checkout's own, wherever the program is started from
 from judgebench.run.runner import Runner  # noqa: E402
 from judgebench.run.settings import Settings  # noqa: E402
-from tests.kinds.choice_shapes import SHAPES, items, write_shapes  # noqa: E402
+from tests.kinds.choice_shapes import SHAPES, items, train, write_shapes  # noqa: E402
 from tests.models.llama import save_random_llama  # noqa: E402
 
 METRICS = {"acc": "accuracy", "acc_norm": "accuracy_norm", "acc_bytes": "accuracy_bytes", "mc2": "mc2"}
@@ -38,7 +39,7 @@ def of_lm_eval(checkpoint: Path, rows: Sequence[dict[str, Any]]) -> tuple[dict[s
     from lm_eval.models.huggingface import HFLM
 
     model = HFLM(pretrained=str(checkpoint), device="cpu", dtype="float32", batch_size=16)
-    data = DatasetDict(test=Dataset.from_list(list(rows)))
+    data = DatasetDict(test=Dataset.from_list(list(rows)), train=Dataset.from_list(train()))
     found, seconds = {}, 0.0
     for name, shape in SHAPES.items():
         config = {

@@ -60,6 +60,23 @@ headline = "accuracy_norm"
             "doc_to_choice": "{{choices.text}}",
         },
     ),
+    "arc_shots": Shape(
+        """kind = "choice"
+prompts = "items.jsonl"
+fields = { instruction = "question", options = "choices.text", option_names = "choices.label", label = "answerKey" }
+[choice]
+shots = 2
+shots_from = "train.jsonl"
+""",
+        {
+            "doc_to_text": "Question: {{question}}\nAnswer:",
+            "doc_to_target": "{{choices.label.index(answerKey)}}",
+            "doc_to_choice": "{{choices.text}}",
+            "num_fewshot": 2,
+            "fewshot_split": "train",
+            "fewshot_config": {"sampler": "first_n"},
+        },
+    ),
     "hellaswag": Shape(
         """kind = "choice"
 prompts = "items.jsonl"
@@ -80,9 +97,14 @@ headline = "accuracy_norm"
 }
 
 
-def items(count: int) -> list[dict[str, Any]]:
-    """Rows that have the fields of all shapes, from a fixed seed."""
-    return [_item(random.Random(number), number) for number in range(count)]
+def items(count: int, *, first: int = 0) -> list[dict[str, Any]]:
+    """Rows that have the fields of all shapes, from fixed seeds."""
+    return [_item(random.Random(number), number) for number in range(first, first + count)]
+
+
+def train() -> list[dict[str, Any]]:
+    """Rows to be shown with their answers."""
+    return items(3, first=1000)
 
 
 def _item(drawn: random.Random, number: int) -> dict[str, Any]:
@@ -109,6 +131,7 @@ def _item(drawn: random.Random, number: int) -> dict[str, Any]:
 
 def write_shapes(folder: Path, rows: Sequence[Mapping[str, Any]], shapes: Iterable[str] = SHAPES) -> None:
     """Write the items and the file of each shape into a folder."""
-    (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, some in (("items", rows), ("train", train())):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
     for name in shapes:
         (folder / f"{name}.toml").write_text(SHAPES[name].toml)
