@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from judgebench.analysis.comparison_records import Difference, TaskComparison
-from judgebench.display import figure, interval, p_value, printable
+from judgebench.display import figure, interval, p_value, printable, ranks
 from judgebench.records import Score
 from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport
@@ -332,6 +332,8 @@ class Compared:
     rows: tuple[DifferenceRow, ...]
     axis: Markup
     matrices: tuple[Matrix, ...]
+    ranks: tuple[tuple[str, str, str], ...]
+    """Metric, run, and the ranks that it may have; of more than two runs."""
     reasons: tuple[str, ...]
 
 
@@ -356,6 +358,11 @@ def _compared(report: Report, task: TaskReport) -> Compared:
         rows=tuple(_difference_row(report, task, one, scale) for one in differences),
         axis=axis(scale, "percent") if ends else Markup(""),
         matrices=tuple(_matrix(report, task, 0, other) for other in range(1, len(task.runs))),
+        ranks=tuple(
+            (one.metric, report.names[one.run], ranks(one.low, one.high))
+            for one in sorted(found.ranks if found else (), key=lambda one: (one.metric, one.low, one.high))
+            if one.group is None
+        ),
         reasons=tuple(f"{what}: {why}" for what, why in (found.not_compared if found else ())),
     )
 
