@@ -34,6 +34,8 @@ SEED = 0
 ORDERS = 128
 """Random orders of the games behind an Elo rating."""
 MOST_CIRCLES = 20
+LARGEST_TABLE = 500_000_000
+"""Questions times pairs of models up to which circles within questions are counted."""
 MOST_COMPARED = 150
 """From so many models on, ranks of all pairs together are not computed: there are too many pairs."""
 METHOD = "Bradley-Terry, a tie half a win; sandwich intervals with questions as clusters"
@@ -200,17 +202,10 @@ def _elo(games: Games, wishes: Wishes) -> list[dict[str, Any]]:
 
 def _merged(votes: Votes) -> Votes:
     """The votes counted by pair and outcome."""
-    keys, counts = np.unique(np.stack([votes.first, votes.second, 2 * votes.outcome]), axis=1, return_counts=True)
-    first, second, doubled = keys
-    return Votes(
-        votes.n_items,
-        first.astype(np.int64),
-        second.astype(np.int64),
-        doubled / 2,
-        counts,
-        np.ones(len(counts)),
-        votes.n_decided,
-    )
+    n = votes.n_items
+    codes = ((votes.first * n + votes.second) * 3 + 2 * votes.outcome).astype(np.int64)
+    keys, counts = np.unique(codes, return_counts=True)
+    return Votes(n, keys // 3 // n, keys // 3 % n, keys % 3 / 2, counts, np.ones(len(counts)), votes.n_decided)
 
 
 # -- circles
@@ -221,16 +216,21 @@ def circles(games: Games) -> Circles:
     n = len(games.models)
     low, high = np.minimum(games.first, games.second), np.maximum(games.first, games.second)
     won = np.where(games.first < games.second, games.outcome, 1 - games.outcome)
-    keys, place = np.unique(np.stack([games.question, low, high]), axis=1, return_inverse=True)
-    place = place.reshape(-1)
+    keys, place = np.unique((games.question * n + low) * n + high, return_inverse=True)
     share = np.bincount(place, won) / np.bincount(place) if len(games) else np.zeros(0)
-    items, ones, others = keys
+    items, ones, others = keys // (n * n), keys // n % n, keys % n
     matrix = win_matrix(ones, others, share, n)
     found = cycles(matrix)
     if not found.possible:
         return Circles(reason="no three models have all met")
     votes = np.sign(share - 0.5)
-    within = item_cycles(items, ones, others, votes, n, rng=np.random.default_rng(SEED))
+    # A question of fewer than three pairs has no three models; a table of all the others would be needlessly large.
+    several = np.bincount(items)[items] >= 3
+    if np.count_nonzero(np.bincount(items) >= 3) * n * n > LARGEST_TABLE:
+        several[:] = False
+    within = item_cycles(
+        items[several], ones[several], others[several], votes[several], n, rng=np.random.default_rng(SEED)
+    )
     test = fit_test(ones, others, (votes + 1) / 2, n)
     named = [
         Circle(models=(games.models[i], games.models[j], games.models[k]), z=z)

@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 from judgebench.stats.arrays import FloatArray, IntArray
 from judgebench.stats.intervals import check_level
 from judgebench.stats.newton import sigmoid
-from judgebench.stats.style_control import StyleOptions, clustered_influence, style_controlled
+from judgebench.stats.style_control import StyleOptions, clustered_covariance, style_controlled
 
 PRIOR = StyleOptions(l2=0.5, penalise_ratings=True)
 """Keeps ratings finite while items have only won or only lost; it weighs as much as two games or so."""
@@ -168,13 +168,13 @@ def standing(robin: RoundRobin, played: Played, *, level: float = 0.95, counts: 
     rows = np.repeat(np.arange(len(first)), played.weight)
     none = np.zeros((len(rows), 0))
     fit = style_controlled(first[rows], second[rows], played.outcome[rows], none, PRIOR, n_items=n)
-    influence = clustered_influence(fit, played.question[rows])
+    covariance, _ = clustered_covariance(fit, played.question[rows])
     residual = played.weight * (played.outcome - sigmoid(fit.strengths[first] - fit.strengths[second]))
     c = _correlation(played, residual)
     curvature = _Curvature(robin, fit.strengths, len(rows) / max(len(first), 1), (1 - c) / (1 + c))
     now = _contrasts(curvature.covariance(found))
     # Where a pair has hardly met, its measured variance may be near 0: the model's is the least that is believed.
-    variance = np.maximum(_contrasts(influence.T @ influence), now)
+    variance = np.maximum(_contrasts(covariance), now)
     share = np.minimum(_contrasts(curvature.covariance(robin.games)) / np.where(now > 0, now, 1), 1)
     whole, left = variance * share, variance * (1 - share)
     difference = fit.strengths[:, None] - fit.strengths

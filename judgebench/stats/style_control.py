@@ -298,14 +298,36 @@ def clustered_style_spreads(
 
 def clustered_covariance(fit: StyleControlled, clusters: ArrayLike) -> tuple[FloatArray, int]:
     """The covariance of the strengths, shape (rated items, rated items), by (3), times G / (G - 1) for G clusters; and
-    G - 1. It is 0 where there are fewer than two.
+    G - 1. It is 0 where there are fewer than two. Memory does not grow with the number of clusters.
     """
-    codes, n = np.asarray(clusters), len(fit.rated)
-    used = len(np.unique(codes[fit.rows.drawn]))
-    if used < 2:
-        return np.zeros((n, n)), 0
-    influence = clustered_influence(fit, codes)[:, :n]
-    return np.asarray(used / (used - 1) * influence.T @ influence), used - 1
+    rows, n = fit.rows, len(fit.rated)
+    _, own = np.unique(np.asarray(clusters)[rows.drawn], return_inverse=True)
+    used = int(own.max(initial=-1)) + 1
+    if used < 2 or n < 2:
+        return np.zeros((n, n)), max(used - 1, 0)
+    probability = fit.probability
+    residual = rows.weight * (rows.outcome - probability)
+    order = np.argsort(own, kind="stable")
+    begins = np.searchsorted(own[order], np.arange(used + 1))
+    p = n + len(rows.features)
+    middle = np.zeros((p, p))
+    at_once = max(1, _TOGETHER // p)
+    for begin in range(0, used, at_once):
+        end = min(begin + at_once, used)
+        part = order[begins[begin] : begins[end]]
+        place, left = (own[part] - begin) * n, residual[part]
+        size = (end - begin) * n
+        sums = np.bincount(place + rows.first[rows.pair[part]], left, minlength=size)
+        sums -= np.bincount(place + rows.second[rows.pair[part]], left, minlength=size)
+        by_feature = [
+            np.bincount(own[part] - begin, left * feature[part], minlength=end - begin) for feature in rows.features
+        ]
+        scores = np.concatenate([sums.reshape(-1, n), *(column[:, None] for column in by_feature)], axis=1)
+        middle += scores.T @ scores
+    penalty = rows.penalty(np.array([float(rows.n_battles)]))
+    hessian = _curvature(rows, (rows.weight * probability * (1 - probability))[None], penalty)[0]
+    half = np.linalg.solve(hessian, middle)
+    return np.asarray(used / (used - 1) * np.linalg.solve(hessian, half.T)[:n, :n]), used - 1
 
 
 def bootstrap_style_controlled(fit: StyleControlled, *, rng: np.random.Generator, rounds: int = 100) -> BootstrapStyle:
