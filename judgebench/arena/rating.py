@@ -13,6 +13,7 @@ from judgebench.arena.games import Games
 from judgebench.arena.records import Circle, Circles, Rated, Style
 from judgebench.display import reasons
 from judgebench.errors import UsageError
+from judgebench.stats.arrays import FloatArray
 from judgebench.stats.benchmark_quality import separability
 from judgebench.stats.bradley_terry import SCALE, Anchor, Spread, predicted_win_rate, ranks
 from judgebench.stats.elo import Votes, online_elo, shuffled_elo
@@ -38,6 +39,7 @@ LARGEST_TABLE = 500_000_000
 """Questions times pairs of models up to which circles within questions are counted."""
 MOST_COMPARED = 150
 """From so many models on, ranks of all pairs together are not computed: there are too many pairs."""
+SPREADS = "sandwich, clustered"
 METHOD = "Bradley-Terry, a tie half a win; sandwich intervals with questions as clusters"
 
 
@@ -76,9 +78,12 @@ def rate(games: Games, wishes: Wishes, shift: float = 0.0) -> Ratings:
     """Rate the models of games; ``shift`` is added to ratings of mean 1000."""
     n = len(games.models)
     fit = fitted(games)
-    spreads = clustered_style_spreads(fit, games.question, level=wishes.level)
+    covariance, degrees = clustered_covariance(fit, games.question)
+    spreads: tuple[Spread | None, ...] = (None,) * n
+    if degrees and len(fit.rated) > 1:
+        spreads = fit.normal_spreads(covariance, wishes.level, degrees=degrees, method=SPREADS)
     styled, style = _styled(games, wishes)
-    contrasts, open_ranks = _compared(fit, games, wishes.level)
+    contrasts, open_ranks = _compared(fit, n, covariance, degrees, wishes.level)
     bounded = [spread.interval for spread in spreads if spread is not None and spread.interval is not None]
     apart = (
         separability([one.low for one in bounded], [one.high for one in bounded]).share if len(bounded) > 1 else None
@@ -128,14 +133,13 @@ def _bounds(spread: Spread | None, name: str, shift: float) -> dict[str, Any]:
     return {f"{name}low": spread.interval.low + shift, f"{name}high": spread.interval.high + shift}
 
 
-def _compared(fit: StyleControlled, games: Games, level: float) -> tuple[tuple[Contrast, ...], list[dict[str, int]]]:
+def _compared(
+    fit: StyleControlled, models: int, covariance: FloatArray, degrees: int, level: float
+) -> tuple[tuple[Contrast, ...], list[dict[str, int]]]:
     """All pairs of rated models, and the ranks that they leave open, of each model."""
-    open_ranks: list[dict[str, int]] = [{} for _ in games.models]
+    open_ranks: list[dict[str, int]] = [{} for _ in range(models)]
     rated = fit.rated.tolist()
-    if not 2 <= len(rated) <= MOST_COMPARED:
-        return (), open_ranks
-    covariance, degrees = clustered_covariance(fit, games.question)
-    if degrees < 1:
+    if degrees < 1 or not 2 <= len(rated) <= MOST_COMPARED:
         return (), open_ranks
     rng = np.random.default_rng(SEED)
     contrasts = compare_by_covariance(
@@ -228,8 +232,10 @@ def circles(games: Games) -> Circles:
     several = np.bincount(items)[items] >= 3
     if np.count_nonzero(np.bincount(items) >= 3) * n * n > LARGEST_TABLE:
         several[:] = False
-    within = item_cycles(
-        items[several], ones[several], others[several], votes[several], n, rng=np.random.default_rng(SEED)
+    within = (
+        item_cycles(items[several], ones[several], others[several], votes[several], n, rng=np.random.default_rng(SEED))
+        if several.any()
+        else None
     )
     test = fit_test(ones, others, (votes + 1) / 2, n)
     named = [
@@ -241,8 +247,8 @@ def circles(games: Games) -> Circles:
         triads=found.triads,
         possible=found.possible,
         by_chance=found.by_chance,
-        within_questions=within.share,
-        within_by_chance=within.independent,
+        within_questions=None if within is None else within.share,
+        within_by_chance=None if within is None else within.independent,
         fit_p=test.p,
         reason="; ".join(reasons([("fit of one rating per model", test.reason)])) or None,
     )

@@ -307,13 +307,17 @@ def clustered_covariance(fit: StyleControlled, clusters: ArrayLike) -> tuple[Flo
         return np.zeros((n, n)), max(used - 1, 0)
     probability = fit.probability
     residual = rows.weight * (rows.outcome - probability)
-    order = np.argsort(own, kind="stable")
-    begins = np.searchsorted(own[order], np.arange(used + 1))
-    p = n + len(rows.features)
-    middle = np.zeros((p, p))
-    at_once = max(1, _TOGETHER // p)
-    for begin in range(0, used, at_once):
-        end = min(begin + at_once, used)
+    # A cluster of one row has its square, which sums over pairs give at once.
+    several = np.bincount(own)[own] > 1
+    middle = rows.squares(np.where(several, 0.0, np.square(residual))[None])[0]
+    _, together = np.unique(own[several], return_inverse=True)
+    own[several] = together
+    order = np.flatnonzero(several)[np.argsort(together, kind="stable")]
+    groups = int(together.max(initial=-1)) + 1
+    begins = np.searchsorted(own[order], np.arange(groups + 1))
+    at_once = max(1, _TOGETHER // len(middle))
+    for begin in range(0, groups, at_once):
+        end = min(begin + at_once, groups)
         part = order[begins[begin] : begins[end]]
         place, left = (own[part] - begin) * n, residual[part]
         size = (end - begin) * n

@@ -363,3 +363,25 @@ def test_killed_twice_an_arena_buys_nothing_twice() -> None:
     assert len(prompts) <= games + 2 * 2 + 2
     assert {**found, "folder": None} == {**alone, "folder": None}
     assert found["position"] == 1.0
+
+
+def test_a_jury_counts_once_in_pairing() -> None:
+    """Two judges make two verdicts of a game, both of which are rated; the limit is of games."""
+    one, two = judge(), ScriptedModel(by_strength(STRENGTHS), name="other", identity="other")
+    with playing(two) as second:
+        found = arena(one, "--judge", second, "--models", files(), "--prompts", "prompts.jsonl")
+    games = found["pairing"]["games"]
+    assert games <= 0.4 * 6 * QUESTIONS
+    assert (len(one.asked), len(two.asked), found["games"]) == (games, games, 2 * games)
+    assert len(found["judges"]) == 2
+
+
+def test_only_some_questions_of_runs_are_played() -> None:
+    """--limit takes the first of each run's questions."""
+    Path("mine.toml").write_text('kind = "pairwise"\nprompts = "prompts.jsonl"\n')
+    with playing(judge()) as spec:
+        for model in ("beta", "gamma"):
+            own = ["--model", f"file:{model}.jsonl", "--out", f"runs/{model}", "--judge", spec]
+            judgebench(["eval", "--tasks", "mine.toml", "--baseline", "alpha.jsonl", *own, "-q"])
+    found = arena(judge(), "runs", "--tasks", "mine.toml", "--pairs", "all", "--limit", "10")
+    assert (found["questions"], found["games"]) == (10, 20)

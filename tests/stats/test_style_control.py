@@ -39,6 +39,7 @@ from judgebench.stats.style_control import (
     StyleControlled,
     StyleOptions,
     bootstrap_style_controlled,
+    clustered_covariance,
     clustered_influence,
     clustered_style_spreads,
     sandwich_style_spreads,
@@ -575,3 +576,19 @@ def test_clustered_intervals_hold_the_truth_where_games_share_questions() -> Non
             held[name] += [own.low <= value <= own.high for own, value in zip(bounds, truth, strict=True)]
     assert 0.92 < np.mean(held["clusters"]) < 0.98
     assert np.mean(held["games"]) < 0.88
+
+
+def test_the_covariance_over_clusters_is_that_of_their_influences() -> None:
+    """Clusters of one, two and many battles, with features and a penalty: the sum of squared influences times G / (G -
+    1), however it is added up.
+    """
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, 3, 300), rng.integers(3, 6, 300)
+    won, differences = rng.choice([0, 0.5, 1.0], 300), rng.normal(size=(300, 2))
+    clusters = np.concatenate([np.arange(100), np.repeat(np.arange(100, 150), 2), np.repeat([150, 151], 50)])
+    for options in (ARENA_2024, ARENA_RANK):
+        fit = style_controlled(a, b, won, differences, options)
+        influence = clustered_influence(fit, clusters)[:, : len(fit.rated)]
+        covariance, degrees = clustered_covariance(fit, clusters)
+        assert degrees == 151
+        assert covariance == pytest.approx(152 / 151 * influence.T @ influence, rel=1e-6, abs=1e-12)
