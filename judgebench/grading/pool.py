@@ -74,6 +74,8 @@ class _Task:
     settled: "Settled | None" = None
     waits: bool = False
     """Whether somebody waits for ``settled``."""
+    costly: bool = False
+    """Whether it may take long: a worker gets no other one with it, and its verdict is there at once."""
 
 
 class GradingPool:
@@ -170,7 +172,9 @@ class GradingPool:
             if self._closed:
                 raise RuntimeError("the pool is closed")
             require_place(verifier, unsafe_local=self._unsafe_local)
-            self._begun[key] = task = _Task(self._job(verifier, check), check, settled=settled)
+            self._begun[key] = task = _Task(
+                self._job(verifier, check), check, settled=settled, costly=bool(verifier.runs_programs)
+            )
             self._queue.append(task)
             if len(self._threads) < self._size and len(self._queue) > len(self._threads) - self._busy:
                 thread = threading.Thread(target=self._serve, name="judgebench-grading", daemon=True)
@@ -247,14 +251,20 @@ class GradingPool:
         with self._changed:
             while not self._closed:
                 if self._queue and not self._alone:
-                    size = min(BATCH, max(1, len(self._queue) // (2 * self._size)))
                     self._busy += 1
-                    return [self._queue.popleft() for _ in range(size)]
+                    return self._batch(min(BATCH, max(1, len(self._queue) // (2 * self._size))))
                 if self._again and not self._busy and self._waited_for:
                     self._busy, self._alone = 1, True
                     return [self._again.popleft()]
                 self._changed.wait()
             return None
+
+    def _batch(self, size: int) -> list[_Task]:
+        """Take so many tasks from the queue, or one that is costly."""
+        tasks = [self._queue.popleft()]
+        while len(tasks) < size and not tasks[0].costly and not self._queue[0].costly:
+            tasks.append(self._queue.popleft())
+        return tasks
 
     def _settle(self, task: _Task, verdict: Verdict) -> None:
         if verdict.label in KILLED and not task.retried:

@@ -1,6 +1,5 @@
 """What a program in the sandbox can do, and what it cannot."""
 
-import os
 import secrets
 import signal
 import socket
@@ -21,9 +20,9 @@ from tests.sandboxes import needs_sandbox
 pytestmark = needs_sandbox
 
 
-def ran(code: str, *, sandboxed: bool = True, stdin: bytes = b"", **limits: float) -> Outcome:
+def ran(code: str, *, sandboxed: bool = True, stdin: bytes = b"", name: str = "program.py", **limits: float) -> Outcome:
     """Run a Python program."""
-    program = Program(command=("python3", "program.py"), files={"program.py": code.encode()}, stdin=stdin)
+    program = Program(command=("python3", name), files={name: code.encode()}, stdin=stdin)
     return run(program, Limits(**limits), sandboxed=sandboxed)  # type: ignore[arg-type]
 
 
@@ -114,6 +113,8 @@ class Machine:
     """What hostile programs may find on this machine, and whether they did."""
 
     def __init__(self, folder: Path) -> None:
+        self.file = f"program_{secrets.token_hex(8)}.py"
+        """The name of the programs that look at it."""
         self.outside, home = folder / "outside", folder / "home"
         self.outside.mkdir(parents=True)
         home.mkdir()
@@ -172,19 +173,18 @@ class Machine:
         assert self.victim.poll() is None
         status = Path(f"/proc/{self.victim.pid}/status").read_text()
         assert "State:\tS" in status, "stopped, or traced"
-        assert left_behind() == []
+        assert left_behind(self.file) == []
 
 
-def left_behind() -> list[str]:
-    """Programs of sandboxes that still run."""
+def left_behind(word: str) -> list[str]:
+    """Processes whose command has the word."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            where = os.readlink(folder / "cwd")
             words = (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if where == "/tmp/work" or b"/tmp/work/program.py" in words:
+        if word.encode() in words:
             found.append(f"{folder.name} {words!r}")
     return found
 
@@ -202,7 +202,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 def test_hostile_programs_do_not_escape(name: str, machine: Machine) -> None:
     """Whatever it tries, it ends, nothing outside has changed, and it has found nothing."""
     limits = {"seconds": 1.0, "memory_bytes": 256 * 2**20, "processes": 24, "disk_bytes": 32 * 2**20}
-    outcome = ran(machine.program(HOSTILE[name]), **limits)
+    outcome = ran(machine.program(HOSTILE[name]), name=machine.file, **limits)
     assert outcome.failure is None
     assert b"ESCAPED" not in outcome.stdout, outcome.stdout.decode(errors="replace")[:2000]
     machine.require_untouched()
@@ -229,18 +229,18 @@ def test_no_secret_is_needed_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_dies_with_us() -> None:
     """``kill -9`` of the process that started it ends a program and what it started."""
-    code = """
+    long = f"6{secrets.randbelow(10**8):08}"
+    code = f"""
 import sys
-sys.path[:0] = {path!r}
+sys.path[:0] = {[str(Path(__file__).parents[2])]!r}
 from judgebench.grading.sandbox import Limits, Program, run
-run(Program(command=("sh", "-c", "sleep 600 & echo here > {mark}; sleep 600")), Limits(seconds=600))
+run(Program(command=("sh", "-c", "sleep {long} & sleep {long}")), Limits(seconds=600))
 """
-    path = [str(Path(__file__).parents[2])]
-    process = subprocess.Popen([sys.executable, "-c", code.format(path=path, mark="/tmp/here")])
-    wait_for(lambda: len([line for line in left_behind() if "sleep" in line]) >= 2)
+    process = subprocess.Popen([sys.executable, "-c", code])
+    wait_for(lambda: len([line for line in left_behind(long) if "'sleep" in line]) == 2)
     process.kill()
     process.wait()
-    wait_for(lambda: not left_behind())
+    wait_for(lambda: not left_behind(long))
 
 
 def test_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,8 +117,9 @@ def test_hostile_answers_are_all_counted(tmp_path: Path, monkeypatch: pytest.Mon
     try:
         hostile = [machine.program(code) for code in HOSTILE.values()]
         answered("x = 1", *hostile, "y = 2")
+        text = PLAIN + f'file = "{machine.file}"\n'
         limits = "seconds = 1\nmemory_mb = 256\nprocesses = 24\ndisk_mb = 32\n"
-        found = evaluated(PLAIN + limits + 'program = """\n{{ answer }}\nprint("{{ token }}")\n"""\n')
+        found = evaluated(text + limits + 'program = """\n{{ answer }}\nprint("{{ token }}")\n"""\n')
         machine.require_untouched()
     finally:
         machine.close()
