@@ -215,7 +215,7 @@ def _read_chains(
     found = read_examples(file, fetch, starter=False, columns=shown_columns(file), more=partial(_about_level, chains))
     shared = msgspec.to_builtins(criteria)
     examples: list[Example] = []
-    for name, own in grouped(found, lambda example: str(example.meta["chain"])).items():
+    for (name, _), own in _by_chain(found).items():
         try:
             asked = linked(own)
         except ValueError as error:
