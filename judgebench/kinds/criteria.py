@@ -69,8 +69,13 @@ def cases_of_criteria(data: TaskData, generation: Generation) -> tuple[Case, ...
 
 
 def case_of_row(example: Example, row: FileRow) -> tuple[str, int]:
-    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's id or text."""
+    """The id of the case that a row is about, by its ``criterion``: an index from 0, or the criterion's id or text.
+
+    An item with one criterion needs none.
+    """
     given, criteria = row.value("criterion"), criteria_of(example)
+    if given is None and len(criteria) == 1:
+        return f"{example.id}#0", 1
     for names in ([criterion.id for criterion in criteria], [criterion.text for criterion in criteria]):
         if isinstance(given, str) and names.count(given) == 1:
             return f"{example.id}#{names.index(given)}", 1

@@ -279,7 +279,7 @@ def test_verdicts_made_elsewhere_are_scored_alike(place: Path) -> None:
         {"id": "a", "criterion": "moon", "value": True},
         {"id": "a", "criterion": "It is polite.", "attempt": 0, "value": False},
         {"id": "a", "criterion": 2, "value": True},
-        {"id": "b", "criterion": 0, "value": None},
+        {"id": "b", "value": None},
     ]
     write_rows("verdicts.jsonl", rows)
     judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"], code=None)
