@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from judgebench.run.pipeline import Observer
 from judgebench.run.reading import read_run, read_runs, renamed
 from judgebench.run.rehearsal import Rehearsal
 from judgebench.run.runner import Runner
+from judgebench.run.seats import every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.tasks import task_files
@@ -77,11 +79,12 @@ def hold(plan: Plan, observe: Observer) -> Arena:
 
     Raises :class:`Incomplete`, after the ratings are kept, if too many verdicts got no reply.
     """
-    out = _answered(plan, observe)
+    out, spent = _answered(plan, observe)
     found = _field(plan, out)
     folder = RunFolder(out or _default_out(plan, found))
     games_of = schedule(found, plan.rule.seed)
-    with Judging(plan.settings, found, folder).opened() as judging:
+    settings = dataclasses.replace(plan.settings, budget=_left(plan, spent))
+    with Judging(settings, found, folder).opened() as judging:
         pairing = play(judging, games_of, plan.rule, observe)
         games, _, unread, failed = judging.found()
         arena = _arena(
@@ -223,17 +226,33 @@ def _loaded(plan: Plan, out: Path) -> LoadedTask:
     return load_tasks(dataclasses.replace(plan.settings, tasks=str(_task_path(plan, out))))[0]
 
 
-def _answered(plan: Plan, observe: Observer) -> Path | None:
-    """Have the models answer; return the arena's folder, if it is known by now."""
+def _answered(plan: Plan, observe: Observer) -> tuple[Path | None, float]:
+    """Have the models answer; return the arena's folder, if it is known by now, and the USD that the answers cost.
+
+    The judge is looked at before anybody is paid.
+    """
     if not plan.models:
-        return plan.settings.out
-    out = plan.settings.out or _out_of_prompts(plan)
-    for model, settings in _generating(plan, out).items():
+        return plan.settings.out, 0.0
+    out, spent = plan.settings.out or _out_of_prompts(plan), 0.0
+    generating = _generating(plan, out)
+    every_judge_spec(_loaded(plan, out), plan.settings)
+    for model, settings in generating.items():
         spec, _ = parse_model(model, settings.model_args)
+        if spec.backend.finished:
+            continue
         manifest = RunFolder(settings.out or out).manifest()
-        if not spec.backend.finished and (manifest is None or manifest.status != "complete"):
-            Runner(settings, observe).evaluate(judge=False)
-    return out
+        if manifest is not None and manifest.status == "complete":
+            spent += 0.0 if manifest.spending is None else manifest.spending.usd
+            continue
+        runner = Runner(dataclasses.replace(settings, budget=_left(plan, spent)), observe)
+        runner.evaluate(judge=False)
+        spent += runner.spent
+    return out, spent
+
+
+def _left(plan: Plan, spent: float) -> float | None:
+    """What is left of the budget for the whole arena."""
+    return None if plan.settings.budget is None else max(0.0, plan.settings.budget - spent)
 
 
 def _generating(plan: Plan, out: Path) -> dict[str, Settings]:
@@ -312,11 +331,12 @@ def estimate(plan: Plan) -> DryRun:
     """
     store = CallStore(default_store_path())
     rehearsal = Rehearsal(store)
-    try:
-        out = plan.settings.out or (_out_of_prompts(plan) if plan.models else None)
-        _rehearse(rehearsal, plan, _field(plan, out, rehearsal))
-    finally:
-        store.close()
+    # The benchmark that is made of the prompts lies elsewhere: a dry run leaves nothing behind.
+    with TemporaryDirectory() as folder:
+        try:
+            _rehearse(rehearsal, plan, _field(plan, Path(folder), rehearsal))
+        finally:
+            store.close()
     made = summed(rehearsal, [plan.settings])
     return msgspec.structs.replace(made, at_most=plan.rule.how == ADAPTIVE)
 

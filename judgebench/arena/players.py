@@ -101,7 +101,7 @@ class Field:
         found: dict[int, list[Case]] = {}
         for case in task.cases(data, own):
             order = int((case.candidate == 0) == turned)
-            found.setdefault(order, []).append(case)
+            found.setdefault(order, []).append(_named_after(case, one.name, other.name))
         return {order: tuple(cases) for order, cases in sorted(found.items())}
 
     @cached_property
@@ -119,6 +119,17 @@ class Field:
             f"no two of the models ({shortened(', '.join(self.names), 200)}) have answered the same question, so there "
             "is nothing to compare"
         )
+
+
+def _named_after(case: Case, candidate: str, other: str) -> Case:
+    """The case with the players' names: a benchmark may call one of them after its own baseline."""
+    if len(case.answers) != 2:
+        return case
+    names = (candidate, other) if case.candidate == 0 else (other, candidate)
+    answers = tuple(
+        msgspec.structs.replace(answer, model=name) for answer, name in zip(case.answers, names, strict=True)
+    )
+    return msgspec.structs.replace(case, answers=answers)
 
 
 @dataclass(frozen=True)

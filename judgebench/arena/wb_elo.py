@@ -143,8 +143,6 @@ def wb_elo(
 def _chosen(runs: Sequence[Run], task: str | None) -> list[tuple[Run, TaskRun]]:
     """The runs' parts of one benchmark."""
     keys = list(dict.fromkeys(key for run in runs for key in run.tasks))
-    if task is None and len(keys) > 1 and "wildbench" in keys:
-        task = "wildbench"
     found = [(run, own) for run in runs for own in run.tasks.values() if task is None or task in own.names]
     if len({own.key for _, own in found}) != 1 or len(found) < 2:
         raise UsageError(

@@ -155,6 +155,7 @@ def test_a_dry_run_asks_nothing() -> None:
     assert made["total"]["calls"] == int(0.4 * 6 * QUESTIONS)
     assert made["at_most"]
     assert not played.asked
+    assert not Path("arenas").exists()
 
 
 def test_models_answer_first() -> None:
@@ -385,3 +386,53 @@ def test_only_some_questions_of_runs_are_played() -> None:
             judgebench(["eval", "--tasks", "mine.toml", "--baseline", "alpha.jsonl", *own, "-q"])
     found = arena(judge(), "runs", "--tasks", "mine.toml", "--pairs", "all", "--limit", "10")
     assert (found["questions"], found["games"]) == (10, 20)
+
+
+def test_the_budget_is_for_answers_and_judge_together() -> None:
+    """What the models' answers cost is gone for the judge."""
+    price = ("--judge-arg", "usd_per_million=1000000/1000000", "--model-arg", "usd_per_million=1000000/1000000")
+    one, other = (
+        ScriptedModel(lambda request, name=name: reply(f"{name} says 1."), identity=name, name=name)  # type: ignore[misc]
+        for name in ("alpha", "gamma")
+    )
+    played = judge()
+    with playing(one) as first, playing(other) as second:
+        words = (
+            "--models",
+            f"{first},{second}",
+            *ALL,
+            *price,
+            "--gen",
+            "max_tokens=10",
+            "--judge-gen",
+            "max_tokens=10",
+        )
+        told = arena(played, *words, "--budget", "1000", code=5)["err"]
+    assert "budget" in told.lower()
+    assert len(one.asked) == QUESTIONS
+    assert len(other.asked) == QUESTIONS
+    assert len(played.asked) < 2 * QUESTIONS
+
+
+def test_a_wrong_judge_is_told_before_anybody_answers() -> None:
+    """No answer is bought that could not be judged."""
+    model = ScriptedModel(lambda request: reply("Yes."))
+    with playing(model) as spec:
+        words = ["arena", "--models", f"{spec},file:alpha.jsonl", "--prompts", "prompts.jsonl", "-q"]
+        assert "name one with --judge" in judgebench(words, code=2).stderr
+        assert "nobody" in judgebench([*words, "--judge", "nobody:x"], code=2).stderr
+    assert not model.asked
+
+
+def test_a_benchmark_that_compares_asks_by_its_own_prompt() -> None:
+    """WildBench's pairs, whose other answer it calls after its own baseline: the players keep their names."""
+    for name in ("beta", "gamma"):
+        model = ScriptedModel(lambda request, name=name: reply(f"{name}: {last_message(request)}"), name=name)  # type: ignore[misc]
+        with playing(model) as spec:
+            task = ("--tasks", "wildbench:metrics=reward", "--starter")
+            judgebench(["generate", "--model", spec, *task, "--out", f"runs/{name}", "-q"])
+    first = ScriptedModel(lambda request: reply('{"choice": "A++"}'))
+    found = arena(first, "runs", "--pairs", "all")
+    assert {one["model"] for one in found["models"]} == {"beta", "gamma"}
+    assert found["task"].startswith("wildbench")
+    assert found["position"] in (1.0, 0.0)
