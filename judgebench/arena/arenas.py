@@ -215,8 +215,8 @@ def _entry(plan: Plan, settings: Settings, rehearsal: Rehearsal | None) -> Entry
     if rehearsal is not None and not spec.backend.finished:
         name, loaded, answers = rehearsal.play_answering(settings)
         return Entry(plan.names.get(name, name), settings.model, loaded.data.examples, answers)
-    loaded = select_examples(load_tasks(settings)[0], settings)
-    given = read_candidate(loaded, spec, settings)
+    (whole,) = load_tasks(settings)
+    given, loaded = read_candidate(whole, spec, settings), select_examples(whole, settings)
     answers = {own.example_id: own for own in given.generations}
     name = given.candidate
     return Entry(plan.names.get(name, name), spec.text, loaded.data.examples, answers)

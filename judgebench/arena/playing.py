@@ -112,7 +112,7 @@ class Rule:
     def most(self, total: int) -> int:
         """The most games that are played, of so many."""
         calls = self.calls if self.calls is not None else (SHARE if self.how == ADAPTIVE else 1.0)
-        return min(total, int(calls * total) if calls <= 1 else int(calls))
+        return min(total, max(1, int(calls * total) if calls <= 1 else int(calls)))
 
 
 @dataclass

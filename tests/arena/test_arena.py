@@ -436,3 +436,11 @@ def test_a_benchmark_that_compares_asks_by_its_own_prompt() -> None:
     assert {one["model"] for one in found["models"]} == {"beta", "gamma"}
     assert found["task"].startswith("wildbench")
     assert found["position"] in (1.0, 0.0)
+
+
+@pytest.mark.parametrize("questions", [1, 2, 5])
+def test_a_few_questions_are_played_to_an_end(questions: int) -> None:
+    """However few games are allowed, the arena ends, and says why a model has no number."""
+    found = arena(judge(), "--models", files(), "--prompts", "prompts.jsonl", "--limit", str(questions))
+    assert 1 <= found["pairing"]["games"] <= max(1, int(0.4 * 6 * questions))
+    assert all(one["rating"] is not None or one["reason"] for one in found["models"])
