@@ -15,6 +15,9 @@ from judgebench.records import Request
 from judgebench.run.folder import RunFolder
 from judgebench.tasks import TaskSpec
 from tests.commands import judgebench
+from tests.patience import wait_for
+from tests.processes import judgebench_process, kill, started
+from tests.servers.launch import chat_server
 
 PROGRAM = """
 import does_not_exist
@@ -163,3 +166,35 @@ def test_a_wrong_prompt_is_named(place: Path, old: str, new: str, told: str) -> 
     flags = ["--judge", "builtin:tiny", "--mirror", "mirror", "--offline", "--out", "run"]
     ended = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "./mine", *flags], code=2)
     assert told in " ".join(ended.stderr.split())
+
+
+def test_a_killed_run_goes_on_where_it_was(place: Path) -> None:
+    """A real server and a real process, ended by ``kill -9``: the second one asks only for what no reply came to."""
+    Path("mine/task.toml").write_text(TASK + '[judge_sampling]\njson_schema = \'{"type": "object"}\'\n')
+    rows = [{**ROWS[1], "id": str(number), "instruction": f"Question {number}?"} for number in range(40)]
+    Path("mine/hard.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answers = [{"id": row["id"], "output": f"Answer {row['id']}."} for row in rows]
+    Path("answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    with chat_server(text='{"verdict": "YES"}', delay_ms=50, log_bodies=1) as server:
+        arguments = [
+            "eval",
+            "--model",
+            "file:answers.jsonl",
+            "--tasks",
+            "./mine@hard",
+            "--mirror",
+            "mirror",
+            "--offline",
+        ]
+        arguments += ["--judge", f"{server.base_url}#judge", "--judge-concurrency", "2", "--out", "run"]
+        with started(arguments) as process:
+            wait_for(lambda: server.counts()["start"] >= 12)
+            kill(process)
+        ended = judgebench_process(arguments)
+        assert ended.returncode == 0, ended.stderr
+        seen = server.seen()
+        assert len(seen) == 40
+        assert seen.total() <= 40 + 4
+        assert server.bodies()[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    (score,) = (one for one in RunFolder(Path("run")).results().scores if (one.metric, one.group) == ("score", None))
+    assert (score.value, score.n, score.n_missing) == (100, 40, 0)
