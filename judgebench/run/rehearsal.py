@@ -232,6 +232,13 @@ class Rehearsal:
                 tally.shared += 1
                 return None
             self._bought.add(key)
+        elif real and player.spec.backend.scores is not None:
+            # Both orders of a pair are one request, whatever the checkpoint's identity will be.
+            key = call_key(player.spec.text, request)
+            if key in self._bought:
+                tally.shared += 1
+                return None
+            self._bought.add(key)
         tally.missing.append(request)
         return None
 

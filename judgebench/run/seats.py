@@ -348,6 +348,11 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
     if spec.backend.scores is not None:
         if settings.judge_gen:
             raise UsageError(f"--judge-gen is for judges that write, and {spec.text} writes nothing; leave it out")
+        if settings.own_judge is not None and settings.own_judge.prompt is not None:
+            raise UsageError(
+                f"{spec.text} reads no prompt, it gives numbers to answers, so that of {settings.own_judge.name} would "
+                "change nothing; leave it out"
+            )
         return ScoringJudge(judge, spec.backend.scores)
     if spec.local:
         judge = judge.constrained()

@@ -82,6 +82,9 @@ def test_the_greater_reward_wins_and_each_pair_is_asked_once(place: Path) -> Non
     assert found["position_consistency"].value == 100
     assert len(judgements) == 2 * len(TEXTS)
     assert asked() == len(TEXTS)
+    dry = ["eval", "--model", "file:answers.jsonl", "--tasks", "wins.toml", "--judge", f"reward:{place / 'rm'}"]
+    (stage,) = json.loads(judgebench([*dry, "--dry-run", "--json"]).stdout)["stages"]
+    assert stage["calls"] == len(TEXTS)
     for judgement in judgements:
         gold, own = rewards[int(judgement.example_id)]
         sign = 1 if judgement.candidate == 0 else -1
@@ -171,11 +174,14 @@ def test_repeats_of_a_scoring_model_are_one_call(place: Path) -> None:
         ("wins.toml", ["reward:{}/heads"], "2 heads (helpfulness, safety)"),
         ("wins.toml", ["ratio:hf:{}/strong"], "ratio:hf:STRONG/hf:WEAK"),
         ("gsm8k", [], "can be a judge"),
+        ("wins.toml", ["reward:{}/rm", "prompt"], "reads no prompt"),
     ],
 )
 def test_what_cannot_be_is_refused(command: Command, place: Path, task: str, judges: list[str], why: str) -> None:
     """A scoring model in a place where its numbers mean nothing is refused before anything is computed."""
-    spelled = [flag for judge in judges for flag in ("--judge", judge.format(place))]
+    Path("mine.j2").write_text("{{ instruction }} {{ answer_a }} {{ answer_b }} [[A]] [[B]] [[C]]")
+    spelled = [flag for judge in judges if judge != "prompt" for flag in ("--judge", judge.format(place))]
+    spelled += ["--judge-prompt", "mine.j2"] if "prompt" in judges else []
     model = "file:answers.jsonl" if judges else f"reward:{place / 'rm'}"
     starter = [] if judges else ["--starter"]
     ended = command("eval", "--model", model, "--tasks", task, *spelled, *starter)
