@@ -192,7 +192,8 @@ def _verifier(file: TaskFile, settings: Settings) -> Verifier:
     about: dict[str, Any] = {
         "fingerprint": fingerprint,
         "runs_programs": "sandbox" if settings.sandbox else "no sandbox",
-        "cpu_seconds": settings.place.longest,
+        # Of the process that watches; it has twelve times as long on the clock.
+        "cpu_seconds": settings.place.longest / 4,
     }
     if settings.function is not None:
         shared = Function(sandbox=settings.place, name=settings.function)
@@ -325,7 +326,8 @@ def _rulings(example: Example, generation: Generation | None, judgement: Judgeme
     found += [f"{details['seconds']:g} s"] if isinstance(details.get("seconds"), int | float) else []
     outputs = [f"{name}:\n{details[name]}" for name in ("stdout", "stderr") if details.get(name)]
     held = None if verdict.value is None else verdict.value == 1
-    note = verdict.error or str(details.get("error") or verdict.label or "")
+    label = "" if verdict.label in (programs.PASSED, programs.FAILED) else verdict.label
+    note = verdict.error or str(details.get("error") or label or "")
     return (Ruling(rule=RULE, held=held, found="\n".join([", ".join(found), *outputs]).strip(), note=note),)
 
 
