@@ -1,5 +1,6 @@
 """The pages on benchmarks as files: its files are run, and its tables name every key."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from judgebench import tasks
 from judgebench.judges.judge_files import RULE_KEYS
 from judgebench.kinds import choice_items, classify, pairwise, rating, rubric, scored, verify
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys, Prompt
+from judgebench.records import Generation
 from tests.commands import judgebench
 from tests.sandboxes import NEEDS_SANDBOX, WHY_NOT
 
@@ -79,3 +82,31 @@ def test_its_tables_name_every_key() -> None:
     assert set(FIELDS) <= named
     assert {"labels", "scale", "which"} <= set(RULE_KEYS)
     assert {field.name for field in msgspec.structs.fields(Prompt)} <= named
+
+
+def test_the_folder_of_the_page_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its editions and its option are there, and its judge is asked in the string of a program."""
+    monkeypatch.chdir(tmp_path)
+    source, task = re.findall(r"^```toml\n(.*?)^```$", FOLDERS, re.MULTILINE | re.DOTALL)[:2]
+    prompt = "Answer: {} Criterion: {} Give your verdict."
+    Path("mine").mkdir()
+    Path("mine/task.toml").write_text(task)
+    digest = hashlib.sha256(prompt.encode()).hexdigest()
+    questions = source.replace('"judge"', '"questions"').replace('string = "JUDGE_PROMPT"\n', "")
+    entries = (
+        source.replace("of the string", digest),
+        questions.replace("of the string", "unpinned"),
+        questions.replace("of the string", "unpinned").replace('"questions"', '"hard-questions"'),
+    )
+    Path("mine/sources.toml").write_text("".join(entries))
+    loaded, _ = tasks.load(tasks.parse_one_spec("./mine@hard:points=true"))
+    assert (loaded.versions, loaded.official_examples, loaded.options) == (("all", "hard"), 50, {"points": "true"})
+    row = {
+        "conversation": [{"role": "user", "content": "Hi?"}],
+        "passes": "YES",
+        "rubrics": [{"criterion": "Polite.", "points": 3}],
+    }
+    data = loaded.load(lambda name: prompt.encode() if name == "judge" else json.dumps([row]).encode())
+    (case,) = loaded.cases(data, Generation(example_id="0", model="m", outputs=("Hello.",)))
+    (message,) = data.judges[case.judge].ask(case).messages
+    assert message.content == "Answer: Hello. Criterion: [3] Polite. Give your verdict."
