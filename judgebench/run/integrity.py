@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from judgebench.grading.pool import KILLED
 from judgebench.records import Count, Generation, Judgement, Score
@@ -38,9 +38,11 @@ def inspect_outputs(
     """Count empty, constant, cut off, verdict-like and prompt-forging outputs among the answers that did not fail.
 
     ``fragments`` are lines of the judge prompt; an output with two of them is addressed to the judge. The last two
-    checks are skipped if no judge reads the answers (``judged`` is false).
+    checks are skipped if no judge reads the answers (``judged`` is false). Of options that were weighed nothing was
+    written, and several items may have the same.
     """
-    answers = [generation for generation in generations if not generation.error]
+    written = (generation for generation in generations if generation.likelihoods is UNSET)
+    answers = [generation for generation in written if not generation.error]
     texts = [text for generation in answers for text in generation.outputs]
     n = len(texts)
     still_thinking = sum(

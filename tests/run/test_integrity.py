@@ -35,6 +35,13 @@ def inspect(texts: list[str], fragments: tuple[str, ...] = ("first line of a pro
     return flagged(inspect_outputs("t", generations(texts), fragments))
 
 
+def test_options_that_were_weighed_are_no_outputs() -> None:
+    """A model may find the same option likeliest of every item."""
+    weighed = [msgspec.structs.replace(one, likelihoods=(-1.0, -2.0)) for one in generations(["yes"] * 20)]
+    assert flagged(inspect_outputs("t", weighed, ())) == set()
+    assert flagged(inspect_outputs("t", generations(["yes"] * 20), ())) == {"constant_output"}
+
+
 def test_honest_outputs_are_not_flagged() -> None:
     """Each check is reported with its count, none as a doubt."""
     found = inspect_outputs("t", generations(HONEST), ("first line", "second line"))
