@@ -6,6 +6,7 @@ early: arena-rank up to 0.02 points from the optimum, FastChat up to 0.06.
 
 import gzip
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ def arena(*words: object) -> dict[str, Any]:
     """What the command finds."""
     found: dict[str, Any] = json.loads(judgebench(["arena", *words, "--json"]).stdout)
     return found
+
+
+@cache
+def on_table(name: str, *words: str) -> dict[str, Any]:
+    """What it finds on a shared table, asked once."""
+    return arena("--battles", table(name), *words)
 
 
 def table(name: str) -> Path:
@@ -49,7 +56,7 @@ def by_model(found: dict[str, Any], name: str) -> dict[str, float]:
 @pytest.mark.parametrize("name", [SYNTHETIC, REAL])
 def test_ratings_are_those_of_arena_rank_and_fastchat(name: str) -> None:
     """Plain Bradley-Terry with mean 1000: within a tenth of a point of both, and at the converged optimum."""
-    found, wanted = by_model(arena("--battles", table(name)), "rating"), expected(name)
+    found, wanted = by_model(on_table(name), "rating"), expected(name)
     assert found == pytest.approx(wanted["converged_mle_reweighted_False"], abs=1e-3)
     assert found == pytest.approx(wanted["arena_rank_bt_reweighted_False"]["ratings"], abs=0.1)
     assert found == pytest.approx(wanted["fastchat_bt"]["ratings"], abs=0.1)
@@ -59,7 +66,7 @@ def test_intervals_are_arena_ranks_where_each_battle_has_its_own_question() -> N
     """The synthetic battles have no questions, so that a battle is a cluster: bounds within 0.3 points. Ours have no
     ridge, and Student's t.
     """
-    found, wanted = arena("--battles", table(SYNTHETIC)), expected(SYNTHETIC)["arena_rank_bt_reweighted_False"]
+    found, wanted = on_table(SYNTHETIC), expected(SYNTHETIC)["arena_rank_bt_reweighted_False"]
     for side in ("low", "high"):
         bounds = wanted[f"rating_{'lower' if side == 'low' else 'upper'}"]
         assert by_model(found, side) == pytest.approx(bounds, abs=0.3)
@@ -71,7 +78,7 @@ def test_intervals_are_arena_ranks_where_each_battle_has_its_own_question() -> N
 )
 def test_style_controlled_ratings_are_those_of_the_preset(preset: str, key: str) -> None:
     """Ratings within 0.1 points, coefficients within 0.001, of arena-rank's contextual model and FastChat's."""
-    found, wanted = arena("--battles", table(SYNTHETIC), "--style-control", preset), expected(SYNTHETIC)[key]
+    found, wanted = on_table(SYNTHETIC, "--style-control", preset), expected(SYNTHETIC)[key]
     assert by_model(found, "style_rating") == pytest.approx(wanted["ratings"], abs=0.1)
     assert found["style"]["coefficients"] == pytest.approx(wanted["coeffs"], abs=1e-3)
 
@@ -79,21 +86,22 @@ def test_style_controlled_ratings_are_those_of_the_preset(preset: str, key: str)
 @pytest.mark.parametrize("name", [SYNTHETIC, REAL])
 def test_online_elo_is_fastchats(name: str) -> None:
     """One pass in the order of the table, K = 4."""
-    found = by_model(arena("--battles", table(name), "--elo"), "elo_in_order")
+    found = by_model(on_table(name, "--elo"), "elo_in_order")
     assert found == pytest.approx(expected(name)["fastchat_online_elo_k4"], abs=1e-6)
 
 
 def test_ranks_follow_intervals() -> None:
     """1 + the models whose interval lies wholly above: on battles without questions those of FastChat's intervals."""
     wanted = expected(SYNTHETIC)["fastchat_final_ranking"]
-    found = by_model(arena("--battles", table(SYNTHETIC)), "rank")
+    found = by_model(on_table(SYNTHETIC), "rank")
     # Its bootstrap of 100 rounds moves bounds by a few points.
     assert sum(abs(found[model] - rank) <= 1 for model, rank in wanted.items()) >= 18
 
 
-def replayed(name: str, **rule: Any) -> Replays:
+@cache
+def replayed(name: str) -> Replays:
     """Replays of a real table."""
-    return replay(read_battles(SHARED / "arena_hard" / "battles" / f"{name}.csv.gz"), Rule(**rule), ORDERS)
+    return replay(read_battles(SHARED / "arena_hard" / "battles" / f"{name}.csv.gz"), Rule(), ORDERS)
 
 
 @pytest.mark.parametrize("name", TABLES)
