@@ -311,6 +311,9 @@ class TaskFile:
     def as_starter(self) -> "TaskFile":
         """The file with its starter set; what is read of a prompt that has to be fetched is not read then, either."""
         keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None, variants=None)
+        if isinstance(keys.prompt, Prompt) and keys.prompt.starter_file is not None:
+            own = msgspec.structs.replace(keys.prompt, file=keys.prompt.starter_file)
+            keys = msgspec.structs.replace(keys, prompt=own)
         prompt = keys.prompt if isinstance(keys.prompt, str | None) else keys.prompt.file
         if prompt in self.pinned:
             keys = msgspec.structs.replace(keys, prompt=None, reads=None, verdict={}, judge_sampling={}, reasks=0)

@@ -198,3 +198,16 @@ def test_a_killed_run_goes_on_where_it_was(place: Path) -> None:
         assert server.bodies()[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
     (score,) = (one for one in RunFolder(Path("run")).results().scores if (one.metric, one.group) == ("score", None))
     assert (score.value, score.n, score.n_missing) == (100, 40, 0)
+
+
+def test_a_starter_set_may_have_its_own_words_for_a_prompt(place: Path) -> None:
+    """They take the place of the official ones, and are read by the same rule."""
+    shutil.rmtree("mirror")
+    Path("mirror").mkdir()
+    Path("mine/ours.md").write_text("Does {1} hold for {0}? Reply with a verdict in JSON.")
+    Path("mine/task.toml").write_text(TASK.replace('file = "judge"', 'file = "judge"\nstarter_file = "ours.md"'))
+    Path("answers.jsonl").write_text('{"id": "s", "output": "Hi"}\n')
+    run, asked = evaluated("./mine", lambda number: '{"verdict": "NO"}', "--starter")
+    assert asked[0].messages[1].content == "Does Is it {polite}? hold for Hi? Reply with a verdict in JSON."
+    (score,) = (one for one in run.results().scores if (one.metric, one.group) == ("score", None))
+    assert (score.value, score.n) == (0, 1)
