@@ -39,6 +39,7 @@ from judgebench.records import (
     Case,
     Completion,
     Example,
+    ExampleScore,
     Generation,
     Judgement,
     TokenLogprob,
@@ -178,6 +179,8 @@ class OpenTask:
         """The task; ``None`` if its code is not that of the run, so that only records are shown."""
         self.so_far: SoFar | None = None
         """How far the task is, if it has not been scored."""
+        self.rows: Sequence[ExampleScore] = ()
+        """The example scores, if the task has been scored."""
         self.measures = self._measures(run.manifest.status)
         # A verified task needs no file for anything that is shown.
         self.judged = bool(task.task_manifest.protocol.get("judges"))
@@ -215,7 +218,8 @@ class OpenTask:
 
     def _measures(self, status: str) -> dict[str, Measure]:
         try:
-            return measures(self.code, self.task.example_scores(of_cascade=True))
+            self.rows = self.task.example_scores(of_cascade=True)
+            return measures(self.code, self.rows)
         except UsageError as error:
             scored = status in ("complete", "incomplete") or (self.task.folder.path / "example_scores.jsonl").exists()
             if scored:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 
 from judgebench.analysis.comparison import compare
 from judgebench.analysis.comparison_records import Comparison
 from judgebench.analysis.item_records import Sample
 from judgebench.analysis.item_values import Measure
-from judgebench.analysis.samples import OpenTask, samples, share_of
+from judgebench.analysis.samples import OpenTask, samples
 from judgebench.data.sources import SourceFinder
+from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Example
-from judgebench.run.folder import VERIFIED_BY
 from judgebench.run.reading import Run, TaskRun
 
 CHUNK = 5000
@@ -56,20 +57,13 @@ class TaskReport:
         """The same measure of one of the runs, by its place among them."""
         return None if self.measure is None else self.opened[run].measures.get(self.measure)
 
-    def outcomes(self, run: int) -> dict[str, str]:
+    def outcomes(self, run: int) -> Mapping[str, str]:
         """How each sample ended for one of the runs, where it ended in a win, a tie or a loss, or passed or failed."""
-        opened, measure = self.opened[run], self.measure_of(run)
-        values = {} if measure is None else measure.values
-        shares: dict[str, list[float]] = {}
-        verified = set()
-        for judgement in opened.judgements(opened.examples):
-            share = share_of(judgement, opened.verdict(judgement).value)
-            if share is not None:
-                shares.setdefault(judgement.example_id, []).append(share)
-            elif judgement.judge_model == VERIFIED_BY:
-                verified.add(judgement.example_id)
-        found = {name: end_of_shares(own) for name, own in shares.items()}
-        return found | {name: end_of_value(value) for name in verified if (value := values.get(name)) is not None}
+        return self._outcomes[run]
+
+    @cached_property
+    def _outcomes(self) -> list[Mapping[str, str]]:
+        return [_outcomes_of(opened, self.measure_of(run)) for run, opened in enumerate(self.opened)]
 
     def samples(self, names: Sequence[str]) -> list[list[Sample | None]]:
         """Each of some samples, as each run has it."""
@@ -138,9 +132,10 @@ def collect(runs: Sequence[Run], finder: SourceFinder | None, *, task: str | Non
 
 def _names(runs: Sequence[Run]) -> tuple[str, ...]:
     """The runs' names, with their folders' where two have one name, and with a number where that is not enough."""
-    names = [run.manifest.shown_name for run in runs]
+    names = [printable(run.manifest.shown_name, 200) for run in runs]
     longer = [
-        f"{name} ({run.path.name})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)
+        f"{name} ({printable(run.path.name, 100)})" if names.count(name) > 1 else name
+        for name, run in zip(names, runs, strict=True)
     ]
     return tuple(f"{name} [{number + 1}]" if longer.count(name) > 1 else name for number, name in enumerate(longer))
 
@@ -156,12 +151,23 @@ def _labelled(tasks: Sequence[TaskReport]) -> tuple[TaskReport, ...]:
     )
 
 
+def _outcomes_of(opened: OpenTask, measure: Measure | None) -> dict[str, str]:
+    """The ends of samples: of comparisons by what the task says is a loss and a win, else of verified answers."""
+    patterns = {} if opened.code is None else opened.code.pairwise_metrics
+    shares: dict[str, list[float]] = {}
+    for row in opened.rows if patterns else ():
+        bounds = next((own for pattern, own in patterns.items() if fnmatchcase(row.metric, pattern)), None)
+        if bounds is not None and row.value is not None:
+            loss, win = bounds
+            shares.setdefault(row.example_id, []).append((row.value - loss) / (win - loss))
+    if shares:
+        return {name: end_of_shares(own) for name, own in shares.items()}
+    if opened.judged or measure is None or measure.unit != "percent":
+        return {}
+    return {name: "passed" if value >= 100 else "failed" for name, value in measure.values.items() if value is not None}
+
+
 def end_of_shares(shares: Sequence[float]) -> str:
     """How a comparison ended, by the candidate's mean share of the win."""
     mean = sum(shares) / len(shares)
     return "tie" if abs(mean - 0.5) < 1e-9 else "win" if mean > 0.5 else "loss"
-
-
-def end_of_value(value: float) -> str:
-    """How a verification ended, by the measure's value in percent."""
-    return "passed" if value >= 100 else "failed"

@@ -70,12 +70,12 @@ class Mark:
     """A published value, which was not measured here."""
 
 
-def forest(marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = False) -> Markup:
+def forest(marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = False, row: float = ROW) -> Markup:
     """Values with their intervals, one under the other, on a scale that other rows share."""
-    height = ROW * max(1, len(marks))
+    height = row * max(1, len(marks))
     body = [_line(scale.at(0.0), 0, height, "zero")] if zero and scale.low < 0 < scale.high else []
     for number, mark in enumerate(marks):
-        y = ROW * (number + 0.5)
+        y = row * (number + 0.5)
         inner = []
         if mark.low is not None and mark.high is not None:
             inner.append(

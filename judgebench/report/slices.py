@@ -16,7 +16,8 @@ import msgspec
 
 from judgebench.analysis.item_records import Sample, SampleJudgement
 from judgebench.records import Message
-from judgebench.report.collect import PROMPT_SHOWN, Report, TaskReport, end_of_shares, end_of_value
+from judgebench.report.collect import PROMPT_SHOWN, Report, TaskReport
+from judgebench.report.lengths import tenths
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
@@ -24,7 +25,6 @@ LEAST_QUOTED = 24
 """Shorter texts are not looked for in prompts."""
 LEARNT = 60
 """From so many samples it is learnt which words of prompts are those of every sample."""
-TENTHS = 10
 OUTCOMES = {"": 0, "win": 1, "tie": 2, "loss": 3, "passed": 4, "failed": 5}
 FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING = (1 << bit for bit in range(7))
 
@@ -227,7 +227,7 @@ class Columns:
         for run, sample in enumerate(parts):
             value = None if sample is None or self.task.measure is None else sample.values.get(self.task.measure)
             self.values[run].append(None if value is None else round(value, 5))
-            self.outcomes[run].append(0 if sample is None else OUTCOMES[outcome(sample, value)])
+            self.outcomes[run].append(OUTCOMES[self.task.outcomes(run).get(name, "")])
             self.flags[run].append(FAILED if sample is None else flags(sample))
             self.lengths[run].append(0 if sample is None else sum(map(len, sample.answers[0].turns)))
 
@@ -252,14 +252,6 @@ class Columns:
         }
 
 
-def outcome(sample: Sample, value: float | None) -> str:
-    """How a sample ended; empty if it was neither compared nor verified."""
-    shares = [one.share for one in sample.judgements if one.share is not None]
-    if shares:
-        return end_of_shares(shares)
-    return end_of_value(value) if sample.rulings and value is not None else ""
-
-
 def flags(sample: Sample) -> int:
     """What to doubt about a sample, as bits."""
     answer = sample.answers[0]
@@ -282,13 +274,6 @@ def _disagree(sample: Sample) -> bool:
             means.setdefault(f"{one.judge}/{one.judge_model}", []).append(one.share)
     sides = {sum(shares) / len(shares) > 0.5 for shares in means.values()}
     return len(sides) > 1
-
-
-def tenths(lengths: Sequence[int]) -> list[int]:
-    """The tenth by length in which each sample is, from 0, the shortest; samples of one length are in one tenth."""
-    ordered = sorted(lengths)
-    first = {length: place for place, length in reversed(list(enumerate(ordered)))}
-    return [TENTHS * first[length] // max(1, len(lengths)) for length in lengths]
 
 
 def packed_samples(report: Report) -> Iterator[tuple[int, str] | dict[str, Any]]:

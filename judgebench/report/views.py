@@ -12,6 +12,7 @@ from judgebench.display import figure, interval, p_value, printable, ranks
 from judgebench.records import Score
 from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport
+from judgebench.report.lengths import TENTHS, tenths
 from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of
 from judgebench.stats.clustered import cluster_totals
 
@@ -215,32 +216,39 @@ def doubts(report: Report) -> Iterator[Doubt]:
 
 def length_plot(report: Report, task: TaskReport) -> Markup | None:
     """The mean value in ten parts by length of the answer, by run; ``None`` if samples have no value."""
-    if task.measure is None:
-        return None
-    series = []
-    for place in range(len(task.runs)):
-        points, hrefs = [], []
-        for tenth, values in enumerate(_by_length(task, place)):
-            totals = cluster_totals(values) if values else None
-            mean, error = (None, None) if totals is None else (totals.value, totals.stderr)
-            margin = None if error is None else 1.96 * error
-            points.append(
-                (
-                    tenth / 9,
-                    mean,
-                    None if mean is None or margin is None else mean - margin,
-                    None if mean is None or margin is None else mean + margin,
-                )
-            )
-            hrefs.append(address("samples", task.label, run=task.runs[place], l=tenth))
-        series.append(Series(task.runs[place], report.names[task.runs[place]], points, hrefs))
+    series = length_series(report, task)
     values = [end for one in series for point in one.points for end in point[1:] if end is not None]
-    if not values:
+    if not values or task.measure is None:
         return None
     measure = task.opened[0].measures[task.measure]
     title = f"{task.measure} by length of the answer"
     told = "; ".join(_told(one) for one in series)
     return curves(series, scale_of(values, NUMBERS.get(measure.unit)), title, told)
+
+
+def length_series(report: Report, task: TaskReport) -> list[Series]:
+    """Each run's mean value in ten parts by length of the answer, with 95 % intervals."""
+    if task.measure is None:
+        return []
+    return [
+        Series(
+            run,
+            report.names[run],
+            [_mean_of(tenth, values) for tenth, values in enumerate(_by_length(task, place))],
+            [address("samples", task.label, run=run, l=tenth) for tenth in range(TENTHS)],
+        )
+        for place, run in enumerate(task.runs)
+    ]
+
+
+def _mean_of(tenth: int, values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
+    """Where a tenth stands, with the mean of its values and the ends of its interval."""
+    totals = cluster_totals(values) if values else None
+    mean, error = (None, None) if totals is None else (totals.value, totals.stderr)
+    place = tenth / (TENTHS - 1)
+    if mean is None or error is None:
+        return place, mean, None, None
+    return place, mean, mean - 1.96 * error, mean + 1.96 * error
 
 
 def _told(series: Series) -> str:
@@ -249,8 +257,6 @@ def _told(series: Series) -> str:
 
 
 def _by_length(task: TaskReport, place: int) -> list[list[float]]:
-    from judgebench.report.slices import TENTHS, tenths
-
     opened, measure = task.opened[place], task.measure_of(place)
     names = list(task.examples)
     lengths = [sum(map(len, own.outputs)) if (own := opened.generations.get(name)) else 0 for name in names]
@@ -387,10 +393,15 @@ def _difference_row(report: Report, task: TaskReport, one: Difference, scale: Sc
     )
 
 
-def _matrix(report: Report, task: TaskReport, first: int, second: int) -> Matrix:
+def matrix_counts(task: TaskReport, first: int, second: int) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
+    """How often each end of a sample in one run met each end in another, and which ends there are."""
     ended = [task.outcomes(place) for place in (first, second)]
     counts = Counter((ended[0][name], ended[1][name]) for name in ended[0] if name in ended[1])
-    ends = tuple(end for end in OUTCOMES if any(end in pair for pair in counts))
+    return counts, tuple(end for end in OUTCOMES if any(end in pair for pair in counts))
+
+
+def _matrix(report: Report, task: TaskReport, first: int, second: int) -> Matrix:
+    counts, ends = matrix_counts(task, first, second)
     runs = {"run": task.runs[first], "vs": task.runs[second]}
     return Matrix(
         first=report.names[task.runs[first]],

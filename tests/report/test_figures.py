@@ -1,0 +1,91 @@
+"""Figures for papers: SVG that stands alone, with the numbers beside it."""
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from judgebench.run.folder import RunFolder
+from tests.commands import judgebench
+
+ANSWERS = ("good tides", "bad haiku", "equal fruits", "good rust")
+HOSTILE = '<script>alert(1)</script>&"\x1b[31m\u202e'
+TASK = """
+kind = "pairwise"
+prompts = "prompts.jsonl"
+groups = ["subject"]
+[pairwise]
+baseline = "gold"
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs whose verdicts are imported: of eight items 5 and 3 are won."""
+    folder = tmp_path_factory.mktemp("figures")
+    rows = [{"id": f"q{n}", "instruction": f"Ask {n}.", "gold": "x", "subject": f"s{n % 2}"} for n in range(8)]
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "wins.toml").write_text(TASK)
+    for name, wins in (("one", 5), ("other", 3)):
+        verdicts = [{"id": f"q{n}", "value": "win" if n < wins else "loss", "model": name + HOSTILE} for n in range(8)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts))
+        words = ["import", f"{name}.jsonl", "--from", "verdicts", "--task", "wins.toml", "--out", name]
+        judgebench(words, cwd=folder)
+    return folder
+
+
+def drawn(place: Path, kind: str, code: int = 0) -> list[dict[str, str]]:
+    """The rows beside a figure, which is well-formed and of a column's width, and holds no script."""
+    words = ["plot", "one", "other", "--kind", kind, "--out", f"{kind}.svg", "--tasks", "wins.toml", "--overwrite"]
+    judgebench(words, code=code, cwd=place)
+    whole = ElementTree.fromstring((place / f"{kind}.svg").read_text())
+    assert whole.get("width") == "340"
+    assert {element.tag.rpartition("}")[2] for element in whole.iter()} <= {
+        "svg", "title", "desc", "style", "text", "g", "line", "rect", "circle", "path",
+    }  # fmt: skip
+    with (place / f"{kind}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_forest_has_the_scores(place: Path) -> None:
+    """Values and intervals are those of the run folders."""
+    rows = {(row["run"][:5], row["metric"]): row for row in drawn(place, "forest")}
+    for name in ("one", "other"):
+        scores = {one.metric: one for one in RunFolder(place / name).results().scores if one.group is None}
+        row = next(row for (run, metric), row in rows.items() if run.startswith(name[:3]) and metric == "win_rate")
+        assert float(row["value"]) == scores["win_rate"].value
+        assert float(row["low"]) == scores["win_rate"].low
+
+
+def test_groups_and_flips_are_counted(place: Path) -> None:
+    """By subject 3 and 2 of 4 are won, and 2 and 1; two samples are won by the first run only."""
+    by_group = [float(row["value"]) for row in drawn(place, "categories") if row["metric"] == "win_rate"]
+    assert sorted(by_group) == [25, 50, 50, 75]
+    counts = {tuple(row.values())[:2]: int(row["samples"]) for row in drawn(place, "flips")}
+    assert counts == {("win", "win"): 3, ("win", "loss"): 2, ("loss", "win"): 0, ("loss", "loss"): 3}
+
+
+def test_a_ladder_is_ordered(place: Path) -> None:
+    """The better run stands first."""
+    assert [float(row["value"]) for row in drawn(place, "ladder")] == [62.5, 37.5]
+
+
+def test_what_cannot_be_drawn_is_said(place: Path) -> None:
+    """No pairs of orders, one run for flips, an unknown ending, a file that is there."""
+    words = ["plot", "one", "--tasks", "wins.toml", "--out"]
+    assert "both orders" in judgebench([*words, "c.svg", "--kind", "calibration"], code=2, cwd=place).stderr
+    assert "two runs" in judgebench([*words, "f.svg", "--kind", "flips"], code=2, cwd=place).stderr
+    assert ".svg, .pdf and .png" in judgebench([*words, "f.gif", "--kind", "forest"], code=2, cwd=place).stderr
+    drawn(place, "ladder")
+    assert "--overwrite" in judgebench([*words, "ladder.svg", "--kind", "ladder"], code=2, cwd=place).stderr
+
+
+def test_pdf_and_png_come_from_the_same_drawing(place: Path) -> None:
+    """They begin as such files do."""
+    pytest.importorskip("cairosvg", reason="needs cairosvg; pip install 'judgebench[figures]'")
+    words = ["plot", "one", "other", "--kind", "forest", "--tasks", "wins.toml", "--overwrite", "--out"]
+    for name, start in (("f.pdf", b"%PDF"), ("f.png", b"\x89PNG")):
+        judgebench([*words, name], cwd=place)
+        assert (place / name).read_bytes().startswith(start)
