@@ -105,8 +105,10 @@ while True:
     except RuntimeError: time.sleep(0.01)
 """,
     "signals to everybody": """
-for pid in (-1, 1, os.getppid(), VICTIM):
-    for number in (signal.SIGKILL, signal.SIGSTOP):
+try: os.setpgid(0, os.getpgid(1))
+except OSError as error: print(error)
+for pid in (-1, 1, os.getppid(), VICTIM, 0):
+    for number in (signal.SIGSTOP, signal.SIGKILL):
         try: os.kill(pid, number)
         except OSError as error: print(error)
 """,

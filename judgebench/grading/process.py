@@ -5,6 +5,7 @@ business of the program that runs there.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -52,8 +53,10 @@ class WorkerProcess:
         return self._process.wait(timeout)
 
     def kill(self) -> None:
-        """Stop the process, whatever it is doing; its thread cleans up."""
-        self._process.kill()
+        """Stop the process and those that it started, whatever they are doing; its thread cleans up."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
         """Stop the process and free what belongs to it."""

@@ -116,14 +116,19 @@ def why_not() -> str | None:
     if not available():
         return "this kernel does not tell which processes a program started (CONFIG_PROC_CHILDREN)"
     paths = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
-    asked = subprocess.run(
+    asked = subprocess.Popen(
         [sys.executable, "-m", "judgebench.grading.sandbox"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env={**os.environ, "PYTHONPATH": paths},
+        process_group=0,
     )
-    said = asked.stdout if asked.returncode == 0 else asked.stderr[-300:]
+    out, err = asked.communicate()
+    # A bubblewrap that fails may leave its child waiting.
+    with suppress(ProcessLookupError):
+        os.killpg(asked.pid, signal.SIGKILL)
+    said = out if asked.returncode == 0 else err[-300:]
     return f"bubblewrap cannot make a sandbox here ({' '.join(said.split())[:300]})" if said else None
 
 
@@ -199,7 +204,6 @@ class _Sandboxed(_Started):
                 pass_fds=[*arguments.descriptors, status, *self.given],
                 env={},
                 cwd="/",
-                start_new_session=True,
                 **bubblewrap.identity(user, mounts),
             )
         except (OSError, subprocess.SubprocessError) as error:

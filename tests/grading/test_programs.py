@@ -1,5 +1,7 @@
 """Verifiers that run programs, without a benchmark around them."""
 
+import secrets
+import time
 from typing import Any
 
 import pytest
@@ -7,6 +9,8 @@ import pytest
 from judgebench.grading.pool import GradingPool, Verifier
 from judgebench.grading.programs import Command, Sandbox, run_command
 from judgebench.records import Check, Verdict
+from tests.grading.test_sandbox import left_behind
+from tests.patience import wait_for
 from tests.sandboxes import needs_sandbox
 
 pytestmark = needs_sandbox
@@ -75,3 +79,26 @@ def test_many_at_once() -> None:
     with GradingPool(2) as pool:
         found = pool.verify({"program": verifier}, checks)
     assert [one.label for one in found] == ["passed", "over time", "failed"] * 4
+
+
+def test_a_pool_that_is_closed_leaves_nothing_behind() -> None:
+    """At whatever moment: a sandbox that is being made goes with the worker that makes it."""
+    name = f"answer_{secrets.token_hex(8)}.py"
+    verifier = Verifier(
+        function=run_command,
+        fingerprint="mine",
+        shared=Command(sandbox=Sandbox(seconds=60), words=("python3", name)),
+        runs_programs="sandbox",
+        cpu_seconds=100,
+    )
+    for moment in range(12):
+        checks = [
+            Check(id=str(n), example_id=str(n), verifier="program", arguments={"files": {name: ["x = 1"]}})
+            for n in range(40)
+        ]
+        pool = GradingPool(2)
+        pool.begin({"program": verifier}, checks)
+        wait_for(lambda: left_behind(name))
+        time.sleep(moment / 200)
+        pool.close()
+    wait_for(lambda: not left_behind(name))
