@@ -14,6 +14,7 @@ from judgebench.kinds import choice_items, classify, pairwise, rating, rubric, s
 from judgebench.kinds.items import FIELDS
 from judgebench.kinds.task_files import KINDS, Keys, Prompt
 from judgebench.records import Generation
+from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
 from tests.sandboxes import NEEDS_SANDBOX, WHY_NOT
 
@@ -110,3 +111,17 @@ def test_the_folder_of_the_page_loads(tmp_path: Path, monkeypatch: pytest.Monkey
     (case,) = loaded.cases(data, Generation(example_id="0", model="m", outputs=("Hello.",)))
     (message,) = data.judges[case.judge].ask(case).messages
     assert message.content == "Answer: Hello. Criterion: [3] Polite. Give your verdict."
+
+
+def test_the_tiny_judge_finds_the_labels_of_the_page_equally_likely(tmp_path: Path) -> None:
+    """Every rating of the page's judge prompt is the middle of 1, 3 and 5."""
+    (prompt,) = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (tmp_path / "polite.j2").write_text(prompt)
+    (tmp_path / "mine.toml").write_text(next(text for text in FILES if "polite.j2" in text))
+    (tmp_path / "prompts.jsonl").write_text('{"Instruction": "How are you?"}\n{"Instruction": "Where to?"}\n')
+    answers = [{"id": str(n), "output": text} for n, text in enumerate(("Go away.", "Fine, thank you."))]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
+    words = ["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", "builtin:tiny", "--out", "run"]
+    judgebench(words, cwd=tmp_path)
+    scores = {one.metric: one.value for one in RunFolder(tmp_path / "run").results().scores}
+    assert scores["rating"] == pytest.approx(3.0, abs=1e-3)
