@@ -177,8 +177,11 @@ def _line(x: float, top: float, bottom: float, kind: str) -> Markup:
 def _svg(body: Iterable[Markup], height: float, title: str, told: str) -> Markup:
     """A drawing with its words for those who do not see it."""
     desc = Markup("<desc>{}</desc>").format(told) if told else Markup("")
-    return Markup('<svg width="100%" height="{}" role="img" aria-label="{}"><title>{}</title>{}{}</svg>').format(
-        _n(height), title, title, desc, Markup("").join(body)
+    inner = Markup("").join(body)
+    # What an image holds is out of reach for a screen reader; links in it must not be.
+    role = "group" if "<a " in inner else "img"
+    return Markup('<svg width="100%" height="{}" role="{}" aria-label="{}"><title>{}</title>{}{}</svg>').format(
+        _n(height), role, title, title, desc, inner
     )
 
 

@@ -16,7 +16,7 @@ const KEYS = [
   ["[", "]", "other run"],
   ["1", "\u2026", "views, from left to right"],
   ["t", "", "theme"],
-  ["?", "", "these keys"],
+  ["?", "Esc", "these keys, and away with them"],
 ];
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
@@ -24,6 +24,8 @@ const made = /** @type {HTMLElement} */ (document.getElementById("made"));
 /** @type {any} */
 let report = null;
 let shown = "";
+/** Whether the next list is opened to type into its search. */
+let searching = false;
 
 function show(/** @type {string} */ id) {
   for (const section of document.querySelectorAll("section.view")) /** @type {HTMLElement} */ (section).hidden = section.id !== id;
@@ -36,11 +38,17 @@ function mark(/** @type {string} */ name) {
   }
 }
 
+/** Show what was made; the view that was there before keeps the focus where it was. */
 function place(/** @type {HTMLElement} */ content, /** @type {string} */ title, moved = true) {
+  const held = /** @type {HTMLInputElement | null} */ (made.contains(document.activeElement) ? document.activeElement : null);
+  const [name, cursor] = [held?.dataset.keep, held?.id === "search" ? held.selectionStart : null];
   made.replaceChildren(content);
   show("made");
-  if (moved) arrive(title, made);
-  else document.title = title;
+  if (moved) return arrive(title, made);
+  document.title = `${title} - judgebench`;
+  const same = /** @type {HTMLInputElement | undefined} */ ([...made.querySelectorAll("[data-keep]")].find((one) => name && /** @type {HTMLElement} */ (one).dataset.keep === name));
+  same?.focus({ preventScroll: true });
+  if (same && cursor != null) same.setSelectionRange(cursor, cursor);
 }
 
 function arrive(/** @type {string} */ title, /** @type {HTMLElement} */ view) {
@@ -55,10 +63,17 @@ function missing(/** @type {string} */ words) {
 }
 
 function taskCalled(/** @type {string} */ label) {
-  return report.tasks.find((/** @type {any} */ task) => task.label === label);
+  return report?.tasks.find((/** @type {any} */ task) => task.label === label);
 }
 
+/** Show what the address names; the root element says when that is done. */
 async function route() {
+  const here = location.hash;
+  await showView();
+  if (location.hash === here) document.documentElement.dataset.shown = here;
+}
+
+async function showView() {
   const { path, settings } = parsed(location.hash);
   const [name = "", label = "", id = ""] = path;
   const numbers = section(name || "summary", label);
@@ -78,15 +93,11 @@ async function route() {
   const task = label ? taskCalled(label) : report.tasks[0];
   if (!task) return missing(`This report has no task ${label}. It has ${report.tasks.map((/** @type {any} */ one) => one.label).join(", ")}.`);
   if (name === "samples") {
-    const typing = document.activeElement?.id === "search" ? /** @type {HTMLInputElement} */ (document.activeElement).selectionStart : null;
-    const view = el("div", {}, el("h1", { tabindex: "-1" }, `Samples of ${visible(task.label)}`), others(task), listView(report, task, settings, (next, replace) => go(address(["samples", task.label], next), replace)));
-    place(view, `Samples of ${visible(task.label)}`, typing == null && shown.split("?")[0] !== location.hash.split("?")[0]);
-    if (typing != null) {
-      const search = /** @type {HTMLInputElement} */ (document.getElementById("search"));
-      search.focus();
-      search.setSelectionRange(typing, typing);
-    }
+    const view = el("div", {}, el("h1", { tabindex: "-1" }, `Samples of ${visible(task.label)}`), listView(report, task, settings, (next, replace) => go(address(["samples", task.label], next), replace)));
+    place(view, `Samples of ${visible(task.label)}`, shown.split("?")[0] !== location.hash.split("?")[0]);
     shown = location.hash;
+    if (searching) document.getElementById("search")?.focus();
+    searching = false;
     return;
   }
   const at = task.ids.indexOf(id);
@@ -99,7 +110,7 @@ async function route() {
     return missing(String(/** @type {Error} */ (error).message));
   }
   if (location.hash !== here) return;
-  const set = (/** @type {string} */ key, /** @type {string} */ value) => go(address(path, new Map(settings).set(key, value)), true);
+  const set = (/** @type {Record<string, string>} */ changed) => go(address(path, new Map([...settings, ...Object.entries(changed)])), true);
   const view = el("div", {}, trail(task, at, settings), sampleView(report, task, at, found, settings, set));
   place(view, visible(task.ids[at]), shown.split("?")[0] !== here.split("?")[0]);
   shown = here;
@@ -109,12 +120,6 @@ async function route() {
 function section(/** @type {string} */ name, /** @type {string} */ label) {
   const own = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("section.view")]).filter((one) => one.dataset.view === name);
   return label ? own.find((one) => one.dataset.label === label) : own[0];
-}
-
-/** Links to the samples of the other tasks. */
-function others(/** @type {any} */ task) {
-  const rest = report.tasks.filter((/** @type {any} */ one) => one !== task);
-  return rest.length ? el("p", { class: "quiet" }, "Other tasks: ", rest.flatMap((/** @type {any} */ one, /** @type {number} */ at) => [at ? ", " : "", el("a", { href: address(["samples", one.label]) }, visible(one.label))])) : null;
 }
 
 /** Previous and next within the list that one comes from. */
@@ -177,17 +182,20 @@ function pressed(/** @type {KeyboardEvent} */ event) {
     if (link) link.click();
     else if (path[0] === "samples" && event.key !== "u") step(event.key === "j" ? 1 : -1);
   } else if (event.key === "/") {
-    const search = document.getElementById("search");
+    const search = made.hidden ? null : document.getElementById("search");
     if (search) search.focus();
-    else location.hash = address(["samples", report?.tasks[0]?.label || ""]);
-    if (!search) setTimeout(() => document.getElementById("search")?.focus(), 100);
+    else {
+      searching = true;
+      location.hash = address(["samples", (taskCalled(path[1] || "") || report?.tasks[0])?.label || ""]);
+    }
   } else if (event.key === "d" && inSample) set("d", settings.get("d") === "diff" ? "formatted" : "diff");
   else if (event.key === "r" && inSample) set("d", settings.get("d") === "raw" ? "formatted" : "raw");
-  else if (event.key === "x" && inSample) swap(path, settings);
+  else if (event.key === "x" && inSample) document.getElementById("swap")?.click();
   else if ((event.key === "[" || event.key === "]") && report) turnRun(path, settings, event.key === "]" ? 1 : -1);
   else if (/^[1-9]$/.test(event.key) && views[Number(event.key) - 1]) /** @type {HTMLElement} */ (views[Number(event.key) - 1]).click();
   else if (event.key === "t") turnTheme();
   else if (event.key === "?") helpKeys();
+  else if (event.key === "Escape" && !document.getElementById("keys")?.hidden) helpKeys();
   else return;
   event.preventDefault();
 }
@@ -200,13 +208,6 @@ function step(/** @type {number} */ by) {
   if (!next) return;
   next.focus();
   next.scrollIntoView({ block: "nearest" });
-}
-
-function swap(/** @type {string[]} */ path, /** @type {Map<string, string>} */ settings) {
-  const chosenSides = [...document.querySelectorAll(".tools select")].map((select) => /** @type {HTMLSelectElement} */ (select).value);
-  const [left, right] = chosenSides.length === 2 ? chosenSides : [settings.get("a"), settings.get("b")];
-  if (left && right) go(address(path, new Map(settings).set("a", right).set("b", left)), true);
-  else document.querySelector(".sides")?.classList.toggle("swapped");
 }
 
 function turnRun(/** @type {string[]} */ path, /** @type {Map<string, string>} */ settings, /** @type {number} */ by) {
@@ -234,10 +235,20 @@ async function start() {
   window.addEventListener("hashchange", () => void route());
   const first = document.querySelector('meta[name="jb-start"]')?.getAttribute("content");
   if (!location.hash && first) history.replaceState(null, "", first);
+  document.querySelector("a.skip")?.addEventListener("click", (event) => {
+    event.preventDefault();
+    main.focus();
+  });
+  document.addEventListener("DOMContentLoaded", sayIfCut);
   await route();
   report = await readIndex();
   document.documentElement.classList.add("ready");
   await route();
+}
+
+/** Every file ends in a mark of its own. */
+function sayIfCut() {
+  if (!/^\d+:\d+:[0-9a-f]{64}$/.test(document.getElementById("end")?.textContent || "")) main.before(el("p", { role: "alert", class: "cut-off" }, "This file is cut off: samples at its end are missing. Make the report again."));
 }
 
 start().catch((error) => {

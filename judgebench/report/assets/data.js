@@ -18,8 +18,12 @@ function bytesOf(text) {
 
 /** @param {string} text base64 of gzip of a text */
 export async function unpacked(text) {
-  const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return await new Response(stream).text();
+  try {
+    const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return await new Response(stream).text();
+  } catch {
+    throw new Error("the file is cut off or damaged. Make the report again.");
+  }
 }
 
 /** The element of a slice, which may not have been read yet. */
@@ -28,7 +32,7 @@ async function element(/** @type {string} */ id) {
     const found = document.getElementById(id);
     // What follows an element shows that it is whole.
     if (found && (found.nextElementSibling || document.readyState !== "loading")) return found;
-    if (document.readyState !== "loading") throw new Error(`The file is cut off: ${id} is missing. Make the report again.`);
+    if (document.readyState !== "loading") throw new Error(`the file is cut off, and ${id} is missing. Make the report again.`);
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -29,7 +29,7 @@ export function chosen(task, settings) {
   const wantsGroup = Boolean(settings.get("cat"));
   const words = (settings.get("q") || "").toLowerCase();
   const cell = (settings.get("m") || "").split(">");
-  const tenth = settings.has("l") ? Number(settings.get("l")) : -1;
+  const tenth = tenthOf(settings);
   const places = [];
   for (let place = 0; place < task.ids.length; place++) {
     if (wantsGroup && !task.in[place].includes(group)) continue;
@@ -42,6 +42,12 @@ export function chosen(task, settings) {
   return sorted(task, places, settings.get("s") || "", run, vs);
 }
 
+/** The tenth by length that an address names, from 0; -1 for all. */
+export function tenthOf(/** @type {Map<string, string>} */ settings) {
+  const text = settings.get("l") || "";
+  return /^[0-9]$/.test(text) ? Number(text) : -1;
+}
+
 /** The position of a run among those of a task; the number in an address is that of the report. */
 export function runOf(/** @type {any} */ task, /** @type {string | undefined} */ text, /** @type {number} */ otherwise) {
   const found = text == null || text === "" ? -1 : task.runs.indexOf(Number(text));
@@ -52,7 +58,7 @@ export function runOf(/** @type {any} */ task, /** @type {string | undefined} */
 function matches(task, place, run, vs, verdict) {
   if (verdict === "flip") return vs >= 0 && outcome(task, place, run) !== outcome(task, place, vs) && Boolean(change(task, place, run, vs));
   if (verdict === "changed") return vs >= 0 && Boolean(change(task, place, run, vs));
-  if (verdict in FLAGS && verdict !== "failed") return Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (verdict)]);
+  if (Object.hasOwn(FLAGS, verdict) && verdict !== "failed") return Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (verdict)]);
   if (verdict === "error") return Boolean(task.flags[run][place] & FLAGS.failed);
   if (verdict === "none") return task.values[run][place] == null;
   return outcome(task, place, run) === verdict;
@@ -70,7 +76,7 @@ function sorted(task, places, order, run, vs) {
     up: (place) => (vs < 0 ? 0 : change(task, place, run, vs) ?? last),
     down: (place) => (vs < 0 ? 0 : -(change(task, place, run, vs) ?? Number.POSITIVE_INFINITY)),
   };
+  if (!Object.hasOwn(keys, order)) return places;
   const key = keys[order];
-  if (!key) return places;
   return places.map((place) => /** @type {[number, number]} */ ([key(place), place])).sort((a, b) => b[0] - a[0] || a[1] - b[1]).map(([, place]) => place);
 }

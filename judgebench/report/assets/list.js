@@ -1,6 +1,6 @@
 // @ts-check
 import { address, el, figure, visible } from "./core.js";
-import { change, chosen, outcome, runOf } from "./filter.js";
+import { change, chosen, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
 
 // The list of samples: filters in the address, and rows that exist only while they are in sight.
@@ -139,6 +139,24 @@ function row(report, task, place, at, columns, settings) {
   return made;
 }
 
+const narrow = matchMedia("(max-width: 640px)");
+let unfolded = false;
+
+/** Choices that take one line on a phone until they are wanted. @param {(HTMLElement | null)[]} choices @param {Map<string, string>} settings */
+function folded(choices, settings) {
+  const chosenNow = ["v", "cat", "s"].map((name) => settings.get(name)).filter(Boolean);
+  const made = /** @type {HTMLDetailsElement} */ (el("details", { class: "choices", open: unfolded || !narrow.matches }, el("summary", {}, `Filters and order${chosenNow.length ? `: ${visible(chosenNow.join(", "))}` : ""}`), el("div", { class: "fields-of" }, choices)));
+  made.addEventListener("toggle", () => {
+    if (narrow.matches) unfolded = made.open;
+  });
+  const turned = () => {
+    if (!made.isConnected) narrow.removeEventListener("change", turned);
+    else made.open = unfolded || !narrow.matches;
+  };
+  narrow.addEventListener("change", turned);
+  return made;
+}
+
 /** @param {any} report @param {any} task @param {Map<string, string>} settings @param {(settings: Map<string, string>, replace: boolean) => void} go */
 function filters(report, task, settings, go) {
   const several = task.runs.length > 1;
@@ -150,9 +168,11 @@ function filters(report, task, settings, go) {
     go(next, replace);
   };
   let waiting = 0;
-  const search = el("input", { type: "search", id: "search", value: settings.get("q") || "", placeholder: "id, prompt, answer, judge's words", autocomplete: "off" });
-  search.addEventListener("input", () => {
+  const search = el("input", { type: "search", id: "search", "data-keep": "q", value: settings.get("q") || "", placeholder: "id, prompt, answer, judge's words", autocomplete: "off" });
+  search.addEventListener("input", (event) => {
     clearTimeout(waiting);
+    // A word that is being composed would be lost with the field.
+    if (/** @type {InputEvent} */ (event).isComposing) return;
     waiting = window.setTimeout(() => set("q", /** @type {HTMLInputElement} */ (search).value), 150);
   });
   const verdicts = [
@@ -182,20 +202,20 @@ function filters(report, task, settings, go) {
       el("span", {}, label),
       el(
         "select",
-        { name, onchange: (/** @type {any} */ event) => set(name, event.target.value) },
+        { name, "data-keep": name, onchange: (/** @type {any} */ event) => set(name, event.target.value) },
         choices.map(([value, text]) => el("option", { value, selected: value === (settings.get(name) ?? fallback) }, visible(text))),
       ),
     );
+  const tasks = report.tasks.map((/** @type {any} */ one) => [one.label, one.label]);
   const clear = settings.size ? el("a", { href: address(["samples", task.label]), class: "clear" }, "clear filters") : null;
-  const fields = [
-    el("label", { class: "wide" }, el("span", {}, "Search"), search),
+  const choices = [
+    tasks.length > 1 ? el("label", {}, el("span", {}, "Task"), el("select", { name: "task", "data-keep": "task", onchange: (/** @type {any} */ event) => (location.hash = address(["samples", event.target.value])) }, tasks.map(([value, text]) => el("option", { value, selected: value === task.label }, visible(text))))) : null,
     select("v", "Verdict", verdicts),
     task.groups.length ? select("cat", "Group", [["", "all"], ...task.groups.map((/** @type {string} */ group) => [group, group])]) : null,
     select("s", "Order", orders),
     several ? select("run", "Run", names, String(task.runs[0])) : null,
     several ? select("vs", "Against", names, String(task.runs[1])) : null,
-    clear,
   ];
-  const special = settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : settings.has("l") ? `only the ${Number(settings.get("l")) + 1}. tenth by length` : "";
-  return el("form", { class: "filters", role: "search", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, fields, special ? el("p", { class: "special" }, visible(special)) : null);
+  const special = settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : tenthOf(settings) >= 0 ? `only tenth ${tenthOf(settings) + 1} of 10 by length, the shortest first` : "";
+  return el("form", { class: "filters", role: "search", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, el("label", { class: "wide" }, el("span", {}, "Search"), search), folded(choices, settings), clear, special ? el("p", { class: "special" }, visible(special)) : null);
 }

@@ -8,6 +8,7 @@ import { outcome, runOf } from "./filter.js";
 
 const ALIKE = 0.5;
 const JSON_LONGEST = 20000;
+const MODES = ["formatted", "raw", "diff"];
 
 /**
  * @param {any} report
@@ -15,7 +16,7 @@ const JSON_LONGEST = 20000;
  * @param {number} place
  * @param {{shared: any, parts: any[]}} found
  * @param {Map<string, string>} settings
- * @param {(name: string, value: string) => void} set
+ * @param {(changed: Record<string, string>) => void} set
  */
 export function sampleView(report, task, place, found, settings, set) {
   const run = runOf(task, settings.get("run"), 0);
@@ -26,7 +27,7 @@ export function sampleView(report, task, place, found, settings, set) {
     title(report, task, place),
     prompt(found.shared),
     answers(report, task, found, run, vs, settings, set),
-    task.runs.map((/** @type {number} */ number, /** @type {number} */ at) => (found.parts[at] ? verdicts(report, task, found, at, number, task.runs.length === 1 || at === run || at === vs) : null)),
+    task.runs.map((/** @type {number} */ number, /** @type {number} */ at) => (found.parts[at] ? verdicts(report, task, found, at, number, task.runs.length === 1 || at === run || at === vs, settings.get("d") === "raw") : null)),
   );
 }
 
@@ -65,7 +66,7 @@ function prompt(shared) {
   );
 }
 
-/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} run @param {number} vs @param {Map<string, string>} settings @param {(name: string, value: string) => void} set */
+/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} run @param {number} vs @param {Map<string, string>} settings @param {(changed: Record<string, string>) => void} set */
 function answers(report, task, found, run, vs, settings, set) {
   /** @type {{key: string, name: string, turns: string[], part: any}[]} */
   const sides = [
@@ -77,10 +78,10 @@ function answers(report, task, found, run, vs, settings, set) {
   const right = settings.get("b") || other;
   const pair = [left, right].map((key) => sides.find((side) => side.key === key)).filter((side) => side !== undefined);
   const alike = pair.length === 2 ? diff(pair[0].turns.join("\n\n").slice(0, 200000), pair[1].turns.join("\n\n").slice(0, 200000)) : null;
-  const mode = settings.get("d") || (alike && alike.share >= ALIKE ? "diff" : "formatted");
-  const button = (/** @type {string} */ value, /** @type {string} */ text) => el("button", { type: "button", "aria-pressed": String(mode === value), onclick: () => set("d", value) }, text);
+  const mode = MODES.includes(settings.get("d") || "") ? settings.get("d") || "" : (alike && alike.share >= ALIKE ? "diff" : "formatted");
+  const button = (/** @type {string} */ value, /** @type {string} */ text) => el("button", { type: "button", "data-keep": `d-${value}`, "aria-pressed": String(mode === value), onclick: () => set({ d: value }) }, text);
   const choose = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ label) =>
-    el("label", {}, el("span", {}, label), el("select", { onchange: (/** @type {any} */ event) => set(name, event.target.value) }, sides.map((side) => el("option", { value: side.key, selected: side.key === value }, visible(side.name)))));
+    el("label", {}, el("span", {}, label), el("select", { "data-keep": name, onchange: (/** @type {any} */ event) => set({ [name]: event.target.value }) }, sides.map((side) => el("option", { value: side.key, selected: side.key === value }, visible(side.name)))));
   return el(
     "section",
     { "aria-label": "answers" },
@@ -89,6 +90,7 @@ function answers(report, task, found, run, vs, settings, set) {
       "div",
       { class: "tools" },
       el("span", { role: "group", "aria-label": "how answers are shown" }, button("formatted", "Formatted"), button("raw", "Raw"), pair.length === 2 ? button("diff", "Word diff") : null),
+      pair.length === 2 ? el("button", { type: "button", "data-keep": "swap", id: "swap", onclick: () => set({ a: right, b: left }) }, "Swap sides") : null,
       sides.length > 2 ? [choose("a", left, "Left"), choose("b", right, "Right")] : null,
       pair.length === 2 ? el("span", { class: "quiet" }, alike ? `${Math.round(100 * alike.share)} % of the words in common` : "too different to align") : null,
     ),
@@ -96,7 +98,7 @@ function answers(report, task, found, run, vs, settings, set) {
   );
 }
 
-/** @param {{name: string, turns: string[], part: any}} side @param {string} mode @param {{same: boolean, text: string}[] | null} marked */
+/** @param {{key: string, name: string, turns: string[], part: any}} side @param {string} mode @param {{same: boolean, text: string}[] | null} marked */
 function answer(side, mode, marked) {
   const part = side.part;
   const size = side.turns.reduce((sum, turn) => sum + turn.length, 0);
@@ -107,15 +109,15 @@ function answer(side, mode, marked) {
   const turns = first || side.turns.map((turn, at) => el("div", { dir: "auto", class: "turn-of" }, side.turns.length > 1 ? el("p", { class: "quiet" }, `turn ${at + 1}`) : null, mode === "formatted" ? formatted(turn) : el("div", { class: "text" }, textNodes(turn))));
   return el(
     "section",
-    { class: "answer", "aria-label": `answer of ${side.name}` },
+    { class: "answer", "data-side": side.key, "aria-label": `answer of ${side.name}` },
     el("h3", {}, el("bdi", {}, visible(side.name)), el("span", { class: "quiet" }, " ", visible(told))),
     thinking.map((/** @type {string} */ text) => el("details", { class: "thinking" }, el("summary", {}, `thinking, ${text.length.toLocaleString("en")} characters`), el("div", { class: "text", dir: "auto" }, textNodes(text)))),
     turns,
   );
 }
 
-/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open */
-function verdicts(report, task, found, at, number, open) {
+/** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open @param {boolean} raw */
+function verdicts(report, task, found, at, number, open, raw) {
   const part = found.parts[at];
   const swapped = part.swapped.map((/** @type {any} */ game) =>
     el("p", { class: game.candidate_first === game.baseline_first ? "quiet" : "doubt" }, game.candidate_first === game.baseline_first ? `Both orders agree: ${game.candidate_first}.` : `The orders contradict each other: ${game.candidate_first} when shown first, ${game.baseline_first} when shown second.`),
@@ -126,7 +128,7 @@ function verdicts(report, task, found, at, number, open) {
     { class: "run", open },
     el("summary", {}, el("span", { class: "h2" }, "Verdicts on ", el("bdi", {}, visible(report.runs[number].name)))),
     swapped,
-    el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one))),
+    el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one, raw))),
     part.rulings.length ? rulings(part.rulings) : null,
     values.length ? el("ul", { class: "values" }, values) : null,
   );
@@ -141,8 +143,8 @@ function rulings(list) {
 
 const STATES = { reasked_and_read: "read after it was asked again", skipped: "known without asking" };
 
-/** @param {any} task @param {any} shared @param {any} part @param {any} one */
-function judgement(task, shared, part, one) {
+/** @param {any} task @param {any} shared @param {any} part @param {any} one @param {boolean} raw */
+function judgement(task, shared, part, one, raw) {
   const pairwise = one.shown.length === 2;
   const who = [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
   const order = pairwise ? `candidate shown ${one.candidate === 0 ? "first" : "second"}` : "";
@@ -156,7 +158,7 @@ function judgement(task, shared, part, one) {
     el("h3", {}, visible(who), details ? el("span", { class: "quiet" }, ` ${visible(details)}`) : null),
     about.map((text) => el("p", { dir: "auto" }, textNodes(text))),
     el("p", { class: `verdict ${one.outcome || ""}`, dir: "auto" }, textNodes(said)),
-    one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply))),
+    one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply, raw))),
     one.prompts.map((/** @type {any} */ messages, /** @type {number} */ at) => el("details", { class: "asked" }, el("summary", {}, one.prompts.length > 1 ? `what the judge was sent (${at + 1})` : "what the judge was sent", one.told ? el("span", { class: "quiet" }, ` ${visible(one.told)}`) : null), messages.map(([role, pieces]) => el("div", {}, el("p", { class: "quiet" }, visible(role)), el("div", { class: "text", dir: "auto" }, textNodes(joined(task, shared, part, pieces))))))),
     one.prompts.length || !one.told ? null : el("p", { class: "quiet" }, visible(one.told)),
   );
@@ -178,13 +180,13 @@ export function joined(/** @type {any} */ task, /** @type {any} */ shared, /** @
     .join("");
 }
 
-/** @param {any} reply */
-function replied(reply) {
+/** @param {any} reply @param {boolean} raw */
+function replied(reply, raw) {
   const likely = reply.likely.length ? el("p", { class: "quiet" }, "likeliest first tokens: ", reply.likely.map(([token, chance]) => `${JSON.stringify(visible(token))} ${(100 * chance).toFixed(1)} %`).join(", ")) : null;
   const told = [reply.error ? `failed: ${reply.error}` : "", reply.finish && reply.finish !== "stop" ? `ended by ${reply.finish}` : ""].filter(Boolean).join(" \u00b7 ");
   return [
     reply.thinking ? el("details", { class: "thinking" }, el("summary", {}, "thinking"), el("div", { class: "text", dir: "auto" }, textNodes(reply.thinking))) : null,
-    fields(reply.text) || el("div", { class: "text", dir: "auto" }, textNodes(reply.text)),
+    fields(reply.text) || (raw ? el("div", { class: "text", dir: "auto" }, textNodes(reply.text)) : el("div", { dir: "auto" }, formatted(reply.text))),
     likely,
     told ? el("p", { class: "quiet" }, visible(told)) : null,
   ];
