@@ -321,9 +321,11 @@ def _compare_task(
     )
     if not common:
         lacking = ", ".join(f"{runs[c.run].path} lacks {c.missing} of {c.items}" for c in coverage)
+        ended = all(runs[number].manifest.status == "complete" for number in members)
+        way_on = "Compare" if ended else "Finish the runs (start the same command again), or compare"
         raise UsageError(
             f"{manifest.label}: no item has a value in all {len(members)} runs ({lacking}), so nothing can "
-            f"be paired. Finish the runs (start the same command again), or compare others"
+            f"be paired. {way_on} others"
         )
     units = {(score.metric, score.group): score.unit for run in task_runs for score in run.scores}
     found = [sums_of(run, examples, common_rows, files) for run, common_rows in zip(task_runs, paired, strict=True)]

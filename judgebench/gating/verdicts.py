@@ -150,7 +150,7 @@ def gate(baseline: Run | str, candidate: Run, policy: Policy, *, files: FileFetc
     Raises
     ------
     UsageError
-        If a task to check is missing, the protocols differ, or no item is in both runs.
+        If a task to check is missing, the protocols differ, or a metric that the policy names cannot be compared.
     """
     if isinstance(baseline, str):
         checks, notes = _against_published(baseline, candidate, policy)
@@ -313,20 +313,22 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
     rows, paired = comparison.paired_rows([run.example_scores() for run in (baseline, candidate)])
     examples, own_scores = candidate.examples(), [_score(run, metric) for run in (baseline, candidate)]
     missing = [(score.n_missing, score.n + score.n_missing) for score in own_scores]
+    unit = own_scores[1].unit
+    values = (own_scores[0].value, own_scores[1].value)
     if not paired[0]:
-        raise UsageError(
-            f"{label}: no item has a value in both runs (the baseline lacks {missing[0][0]} of {missing[0][1]}, the "
-            f"candidate {missing[1][0]}), so there is nothing to gate. Finish the runs: start the same command again"
-        )
+        return _undecided(candidate, demand, metric, unit, _nothing_paired(own_scores), values, missing)
     name = (metric, None)
     found = [
         comparison.sums_of(run, examples, own, files) for run, own in zip((baseline, candidate), paired, strict=True)
     ]
     if not all(name in sums and sums[name].n_clusters for sums in found):
         why = next((score.reason for score in own_scores if score.reason), "it is not made of scores of single items")
-        raise UsageError(f"{label}: {metric} cannot be compared item by item: {why}. Gate another of its metrics")
+        refused = f"{metric} cannot be compared item by item: {why}"
+        if demand.metric is not None:
+            raise UsageError(f"{label}: {refused}. Gate another of its metrics")
+        reason = f"{refused}; a policy may gate another of its metrics"
+        return _undecided(candidate, demand, metric, unit, reason, values, missing)
     own_baseline, own_candidate = comparison.on_common_clusters([sums[name] for sums in found])
-    unit = own_scores[1].unit
     bounds = candidate.task.metric(metric, unit).limits
     most = 100.0 if unit == "percent" else None
     decision = decide(own_baseline, own_candidate, demand.max_drop, defaults.alpha, bounds, most)
@@ -351,6 +353,31 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
         missing=missing,
         if_lost=lost,
     )
+
+
+def _nothing_paired(scores: Sequence[Score]) -> str:
+    """Why two runs of a task have no item in common, by what each has."""
+    lacking = []
+    for whose, score in zip(("baseline", "candidate"), scores, strict=True):
+        why = f": {score.reason}" if score.reason else ""
+        lacking.append(f"the {whose} lacks {score.n_missing} of {score.n + score.n_missing}{why}")
+    return f"no item has a value in both runs ({'; '.join(dict.fromkeys(lacking))})"
+
+
+def _undecided(
+    run: TaskRun,
+    demand: Demand,
+    metric: str,
+    unit: str,
+    reason: str,
+    values: tuple[float | None, float | None],
+    missing: Sequence[tuple[int, int]],
+    *,
+    paired: bool = True,
+) -> Check:
+    """The check of a task about which nothing can be said: it passes nothing, and the other tasks are gated."""
+    decision = Decision("INCONCLUSIVE", None, 0, reason)
+    return check_of(run, demand, metric, unit, decision, values=values, missing=missing, paired=paired)
 
 
 def _score(run: TaskRun, metric: str) -> Score:
@@ -561,15 +588,16 @@ def _unpublished(label: str, model: str, known: Sequence[str], tables: Sequence[
 
 def _unpaired_check(run: TaskRun, metric: str, published: Score, published_value: float, demand: Demand) -> Check:
     own = _score(run, metric)
+    missing = ((0, 0), (own.n_missing, own.n + own.n_missing))
     if own.value is None:
-        raise UsageError(f"{run.folder.path}: {metric} has no value: {own.reason}")
+        reason = f"the candidate's {metric} has no value: {own.reason}"
+        return _undecided(run, demand, metric, own.unit, reason, (published_value, None), missing, paired=False)
     upstream = own.upstream
     value = own.value if upstream is None else upstream.value
     error = own.stderr if upstream is None or upstream.stderr is None else upstream.stderr
     stderr = ((error or 0.0) ** 2 + (stderr_of(published) or 0.0) ** 2) ** 0.5
     alpha, drop = demand.defaults.alpha, demand.max_drop
     decision = unpaired_non_inferiority(value - published_value, stderr, own.n, drop, alpha=alpha, power=POWER)
-    missing = ((0, 0), (own.n_missing, own.n + own.n_missing))
     return check_of(
         run,
         demand,

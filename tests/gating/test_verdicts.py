@@ -321,14 +321,34 @@ def test_metrics_that_cannot_be_gated(tmp_path: Path) -> None:
             gate(*runs, Policy(tasks={"alpacaeval": TaskPolicy(metric=metric, max_drop=1.0)}))
 
 
-def test_nothing_in_common_to_gate(tmp_path: Path) -> None:
-    """Two half-finished runs without a common item, and a policy that says nothing of a drop."""
+def test_a_task_without_values_is_inconclusive_and_the_others_are_gated(tmp_path: Path) -> None:
+    """One of two tasks has no item with a value in both runs: it passes nothing, and says why; the other passes."""
+    values: list[float | None] = [1.0, 0.0] * 20
+    halves: tuple[list[float | None], ...] = ([*values[:20], *[None] * 20], [*[None] * 20, *values[20:]])
     runs = [
-        write_run(tmp_path / name, values)
-        for name, values in (("a", [1.0, 1.0, None, None]), ("b", [None, None, 0.0, 1.0]))
+        write_run(tmp_path / name, {"gsm8k": values, "ifeval": half}, version="")
+        for name, half in zip("ab", halves, strict=True)
     ]
-    with pytest.raises(UsageError, match=r"no item has a value in both runs .*lacks 2 of 4, the candidate 2"):
-        gate(*runs, drop(1.0))
+    found = gate(*runs, drop(8.0))
+    assert [check.verdict for check in found.checks] == ["PASS", "INCONCLUSIVE"]
+    assert (found.verdict, exit_code(found, "fail")) == ("INCONCLUSIVE", 3)
+    assert found.checks[1].n == 0
+    said = sentence(found.checks[1])
+    assert "no item has a value in both runs (the baseline lacks 20 of 40; the candidate lacks 20 of 40)" in said
+    assert "would" not in said  # no number of items helps
+
+
+def test_a_metric_without_any_value_is_inconclusive_with_its_reason(tmp_path: Path) -> None:
+    """Every verdict of both runs is missing, as where none could be read."""
+    nothing: list[float | None] = [None] * 40
+    found = gate(*(write_run(tmp_path / name, nothing) for name in ("a", "b")), drop(1.0))
+    assert found.verdict == "INCONCLUSIVE"
+    assert "the baseline lacks 40 of 40" in sentence(found.checks[0])
+
+
+def test_a_gate_without_a_drop_is_refused(tmp_path: Path) -> None:
+    """A policy that says nothing of a drop gates nothing."""
+    runs = [write_run(tmp_path / name, [1.0, 0.0]) for name in ("a", "b")]
     with pytest.raises(UsageError, match="how much may be lost"):
         gate(*runs, Policy())
 
