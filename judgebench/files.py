@@ -78,11 +78,13 @@ def irregular(path: Path) -> str | None:
     return None if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else _KINDS.get(stat.S_IFMT(mode), "no regular file")
 
 
-def chunks(path: Path, limit: int | None = None) -> Iterator[bytes]:
-    """Read a file in chunks, unpacking a ``.gz``. Raises ``OSError`` once the content exceeds the limit."""
+def chunks(path: Path, limit: int | None = None, *, packed: bool = False) -> Iterator[bytes]:
+    """Read a file in chunks, unpacking a ``.gz`` unless it is wanted ``packed``. Raises ``OSError`` once the content
+    exceeds the limit.
+    """
     left = limit
     with opened(path) as raw:
-        file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+        file = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" and not packed else raw
         try:
             while chunk := file.read(CHUNK_BYTES):
                 if left is not None and limit is not None:
@@ -106,9 +108,9 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Read all bytes of a file, unpacking a ``.gz``."""
-    return b"".join(chunks(path, limit))
+def read_bytes(path: Path, limit: int, *, packed: bool = False) -> bytes:
+    """Read all bytes of a file, unpacking a ``.gz`` unless it is wanted ``packed``."""
+    return b"".join(chunks(path, limit, packed=packed))
 
 
 def sha256_of(path: Path) -> str:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import msgspec
@@ -244,6 +245,18 @@ def json_rows(data: bytes, name: str) -> FileRows:
     if not rows:
         raise UsageError(f"{name} holds no rows")
     return rows
+
+
+def fetched_rows(data: bytes, name: str) -> Sequence[FileRow]:
+    """The rows of a file in memory whose name says what it is, as :func:`read_rows` reads one on disk."""
+    if name.endswith(".parquet"):
+        return parquet_rows(data, name)
+    if not name.endswith((".gz", ".csv", ".tsv")):
+        return json_rows(data, name)
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / Path(name).name
+        place.write_bytes(data)
+        return [msgspec.structs.replace(row, path=name) for row in read_rows(place, name)]
 
 
 def keyed_rows(rows: Sequence[FileRow]) -> Sequence[FileRow]:

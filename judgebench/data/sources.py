@@ -389,7 +389,7 @@ class SourceFinder:
         path = self._mirror_path(name, sha256, size)
         if path is None:
             return None
-        data = _read(path, size)
+        data = _read(path, size, packed=name.endswith(".gz"))
         if sha256 not in (UNPINNED, sha256_hex(data)):
             raise HashMismatch(f"{path} had sha256 {sha256} and was changed without a new size or time; replace it")
         return data
@@ -410,15 +410,20 @@ class SourceFinder:
             depth = len(Path(name).parts)
             wanted = (name, name + ".gz")
             return next((path for path in self._mirror_files() if "/".join(path.parts[-depth:]) in wanted), None)
+        packed = name.endswith(".gz")
         for path in self._mirror_files():
-            if (size is None or _uncompressed_size(path) == size) and self._hash_of(path, size) == sha256:
+            if packed and path.suffix != ".gz":
+                continue
+            fits = size is None or (path.stat().st_size if packed else _uncompressed_size(path)) == size
+            if fits and self._hash_of(path, size, packed=packed) == sha256:
                 return path
         return None
 
-    def _hash_of(self, path: Path, size: int | None) -> str | None:
-        """Hash of a mirror file's uncompressed bytes, remembered by path, size and mtime; ``None`` if the file cannot
-        be read, or is larger than the ``size`` expected.
+    def _hash_of(self, path: Path, size: int | None, *, packed: bool) -> str | None:
+        """Hash of a mirror file's bytes, inflated unless a ``packed`` file is wanted, remembered by path, size and
+        mtime; ``None`` if the file cannot be read, or is larger than the ``size`` expected.
         """
+        key = f"{path} packed" if packed else str(path)
         index_path = self._cache / "mirror-index.json"
         if self._index is None:
             try:
@@ -427,13 +432,13 @@ class SourceFinder:
                 self._index = {}
         try:
             status = path.stat()
-            seen = self._index.get(str(path))
+            seen = self._index.get(key)
             if seen is None or (seen.size, seen.mtime_ns) != (status.st_size, status.st_mtime_ns):
                 digest = hashlib.sha256()
-                for chunk in chunks(path, MAX_BYTES if size is None else size):
+                for chunk in chunks(path, MAX_BYTES if size is None else size, packed=packed):
                     digest.update(chunk)
                 seen = _Seen(status.st_size, status.st_mtime_ns, digest.hexdigest())
-                self._index[str(path)] = seen
+                self._index[key] = seen
                 with suppress(OSError):  # another process writes it too, or the cache is read-only
                     self._cache.mkdir(parents=True, exist_ok=True)
                     write_json(index_path, self._index)
@@ -442,10 +447,10 @@ class SourceFinder:
         return seen.sha256
 
 
-def _read(path: Path, size: int | None = None) -> bytes:
-    """The uncompressed bytes; a file larger than expected counts as unreadable."""
+def _read(path: Path, size: int | None = None, *, packed: bool = False) -> bytes:
+    """The bytes, inflated unless a packed file is wanted; a file larger than expected counts as unreadable."""
     try:
-        return read_bytes(path, MAX_BYTES if size is None else size)
+        return read_bytes(path, MAX_BYTES if size is None else size, packed=packed)
     except OSError as error:
         raise HashMismatch(f"{path} cannot be read: {error}. Delete that copy and fetch again") from error
 

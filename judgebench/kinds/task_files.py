@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from judgebench.data.rows import FileRow, json_rows, keyed_rows, parquet_rows, read_rows
+from judgebench.data.rows import FileRow, fetched_rows, keyed_rows, read_rows
 from judgebench.data.sources import Source, read_sources
 from judgebench.data.toml_errors import converted, fault, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
@@ -349,8 +349,7 @@ class TaskFile:
     def rows(self, fetch: Fetch) -> Sequence[FileRow]:
         """The rows of the prompts."""
         if self.keys.source is not None:
-            data, name = fetch(PROMPTS), self.keys.source.path
-            return parquet_rows(data, name) if name.endswith(".parquet") else json_rows(data, name)
+            return fetched_rows(fetch(PROMPTS), self.keys.source.path)
         if not self.fetches_prompts:
             return self.local_rows
         return self._together({key: self.rows_of(name, fetch) for key, name in self.prompt_files.items()})
@@ -369,8 +368,7 @@ class TaskFile:
         """The rows of an official file, or of a file beside this one."""
         if name not in self.pinned:
             return read_rows(self.beside(self.keys.kind, name), "a list of items")
-        data, path = fetch(name), str(self.pinned[name].file)
-        return parquet_rows(data, path) if path.endswith(".parquet") else keyed_rows(json_rows(data, path))
+        return keyed_rows(fetched_rows(fetch(name), str(self.pinned[name].file)))
 
     @property
     def official_examples(self) -> int:

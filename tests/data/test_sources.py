@@ -164,9 +164,9 @@ def test_a_bomb_in_a_mirror_is_passed_over(mirror: Path, cache: Path, monkeypatc
     unfolded = 0
     chunks = sources.chunks
 
-    def counted(path: Path, limit: int) -> Iterator[bytes]:
+    def counted(path: Path, limit: int, *, packed: bool) -> Iterator[bytes]:
         nonlocal unfolded
-        for chunk in chunks(path, limit):
+        for chunk in chunks(path, limit, packed=packed):
             unfolded += len(chunk)
             yield chunk
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from judgebench.codec import sha256_hex
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Request
 from judgebench.run.folder import RunFolder
@@ -836,3 +837,22 @@ def test_a_reply_without_a_verdict_on_each_criterion_is_unread(place: Path, verd
         arguments = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", spec, "--out", "run"]
         judgebench(["eval", *arguments], code=None)
     assert (scores("run")["score", None].value, scores("run")["score", None].n_missing) == (None, 1)
+
+
+@pytest.mark.parametrize("ending", ["jsonl.gz", "csv", "csv.gz", "jsonl"])
+def test_fetched_prompts_are_read_by_their_name(place: Path, ending: str) -> None:
+    """A pinned file may be packed: its hash is that of the packed bytes, and a mirror holds it as it is."""
+    lines = (
+        ["id,instruction", "a,Ask a.", "b,Ask b."]
+        if "csv" in ending
+        else [json.dumps({"id": "a", "instruction": "Ask a."})]
+    )
+    data = "\n".join(lines).encode() + b"\n"
+    data = gzip.compress(data, mtime=0) if ending.endswith(".gz") else data
+    mirror = place / "mirror"
+    mirror.mkdir()
+    (mirror / f"prompts.{ending}").write_bytes(data)
+    pin = f'repo = "owner/name"\nrevision = "abc"\npath = "data/prompts.{ending}"\nsha256 = "{sha256_hex(data)}"\n'
+    write_task('kind = "rating"\n[source]\n' + pin)
+    printed = judgebench(["tasks", "examples", "mine.toml", "--mirror", mirror, "--offline"]).stdout
+    assert "Ask a." in printed
