@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from judgebench.data.sources import SourceFinder
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
+    from judgebench.report import collect
+    from judgebench.report.figures import Figure
     from judgebench.run import dry_run
     from judgebench.run.run_tasks import TaskFiles
     from judgebench.task import TaskData
@@ -236,6 +238,22 @@ class Run(_Tabular):
         names = [path.stem for path in paths]
         return agreement_with(task_run, data, read_labels(paths, task_run.key, data, names=names, flag=""))
 
+    def report(self, *, mirrors: Paths = (), offline: bool = False) -> "Report":
+        """The report of this run: a notebook shows its tables, ``save()`` writes the page with every sample.
+
+        >>> load_run("runs/mine").report().save("mine.html")
+        PosixPath('mine.html')
+        """
+        return make_report(self, mirrors=mirrors, offline=offline)
+
+    def plot(self, kind: str, *, task: str | None = None, mirrors: Paths = (), offline: bool = False) -> "Figure":
+        """A figure of this run, which a notebook shows; ``kind`` as ``judgebench plot --kind`` takes it.
+
+        >>> load_run("runs/mine").plot("forest").columns
+        ('run', 'metric', 'group', 'value', 'low', 'high', 'n')
+        """
+        return make_report(self, task=task, mirrors=mirrors, offline=offline).plot(kind, task=task)
+
     @property
     def _imported(self) -> bool:
         return self.record.manifest.imported_from is not None
@@ -388,6 +406,55 @@ def _leaderboard_row(row: "ranking.LeaderboardRow", headline: Iterable[str]) -> 
         "flags": ", ".join(row.flags),
         "origin": row.origin,
     }
+
+
+@dataclass(frozen=True, repr=False)
+class Report(_Tabular):
+    """Runs with every sample behind their numbers, the first of them the baseline.
+
+    >>> report = make_report("runs/base", "runs/mine")
+    >>> report
+    <judgebench.Report base, mine: gsm8k@cot8>
+    >>> report.plot("flips").rows[0]
+    ('passed', 'passed', 8)
+    """
+
+    record: "collect.Report"
+    """The runs, their tasks under one protocol each, and how they compare."""
+    unreadable: tuple[reading.Unreadable, ...] = ()
+    """Runs below the given folders that could not be read, with the reason."""
+
+    def save(self, out: PathLike, *, overwrite: bool = False, start: str = "#/") -> Path:
+        """Write the page, one file that opens without network, at the address ``start`` within it; return its path."""
+        from judgebench.report.page import write_page
+
+        write_page(self.record, Path(out), overwrite=overwrite, start=start)
+        return Path(out)
+
+    def plot(self, kind: str, *, task: str | None = None) -> "Figure":
+        """A figure of one task, the first by default; ``kind`` as ``judgebench plot --kind`` takes it."""
+        from judgebench.report.figures import figure_of
+
+        return figure_of(self.record, kind, task)
+
+    @property
+    def _title(self) -> str:
+        names, tasks = self.record.names, self.record.tasks
+        return f"{', '.join(names)}: {', '.join(dict.fromkeys(task.label for task in tasks))}"
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {"run": self.record.names[run], **{name: getattr(s, name) for name in SCORE_COLUMNS}}
+            for task in self.record.tasks
+            for run, opened in zip(task.runs, task.opened, strict=True)
+            for s in opened.task.scores
+        ]
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the tables of the page's summary."""
+        from judgebench.report.views import summary_sheets
+
+        return "".join(map(html_of, summary_sheets(self.record)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -843,6 +910,39 @@ def explain(*runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: 
     if not made.runs:
         raise UsageError(f"none of the runs holds the task {task!r}{_reasons(found)}")
     return Explanation(made, found.unreadable)
+
+
+def make_report(
+    *runs: RunLike | Iterable[RunLike],
+    out: PathLike | None = None,
+    overwrite: bool = False,
+    start: str = "#/",
+    task: str | None = None,
+    names: Mapping[str, str] | None = None,
+    adjust: "comparison_records.Adjust" = "holm",
+    mirrors: Paths = (),
+    offline: bool = False,
+    tasks: Paths = (),
+) -> Report:
+    """Show why the numbers of runs are what they are: ``judgebench report``.
+
+    ``runs`` are runs and paths, also of folders that hold runs; the first is the baseline. ``out`` is the page to
+    write, which opens at the address ``start``; ``overwrite`` replaces one that is there. ``names``, ``adjust`` and the
+    others mean the same as in :func:`compare`.
+
+    >>> make_report("runs/base", "runs/mine", out="why.html").record.names
+    ('base', 'mine')
+    """
+    from judgebench.report.collect import collect
+    from judgebench.run.loading import source_finder
+
+    finder = source_finder(_settings("make_report", mirrors=mirrors, offline=offline))
+    found = _found(runs, _task_files(tasks))
+    readable = reading.renamed(found.readable, names or {})
+    made = Report(collect(readable, finder, task=_own_name(task), adjust=adjust), found.unreadable)
+    if out is not None:
+        made.save(out, overwrite=overwrite, start=start)
+    return made
 
 
 def audit_judge(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import options, pages
 from judgebench.cli.blocks import Beside, Block, Compact, Heading, Hint, Prose, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PredictedSide,
         TaskComparison,
     )
+    from judgebench.report.links import Links
 
 SHOWN_TASKS = 3
 """How many tasks at most have a table of their own on a terminal, if those are too long together."""
@@ -68,6 +69,7 @@ def compare(
     bridge: options.Bridge = [],  # noqa: B006
     level: options.Level = 0.95,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    html: pages.Html = None,
     everything: options.All = False,
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
@@ -77,8 +79,10 @@ def compare(
 ) -> None:
     """Compare runs item by item: every metric, with interval and p-value. Other protocols are named, not compared."""
     from judgebench import api
+    from judgebench.analysis.published_verdicts import model_named
 
     layout.require_valid(form)
+    pages.require_place(html)
     found = api.compare(
         *runs,
         adjust=adjust,
@@ -92,23 +96,41 @@ def compare(
         offline=offline,
         tasks=tasks,
     ).record
+    links = pages.write_page(
+        html,
+        [run for run in runs if model_named(run) is None],
+        "#/compare",
+        task=task,
+        names=options.run_names(names),
+        adjust=adjust,
+        mirrors=mirror,
+        offline=offline,
+        tasks=tasks,
+    )
     rest = options.rest(everything)
     if form == "rich" and flips:
         sheets = _sheets(found, relative=relative, flips=False, terminal=True)
         print_sheets(laid_out_for(sheets, layout, form), rest=rest)
-        typer.echo(terminal_text(_pages(found, tasks, full=everything)), nl=False)
+        typer.echo(terminal_text(_pages(found, tasks, links, full=everything)), nl=False)
     else:
         show(
             form,
             found,
-            lambda: _sheets(found, relative=relative, terminal=form == "rich"),
+            lambda: _sheets(found, relative=relative, terminal=form == "rich", links=links),
             lambda: _flat(found),
             layout=layout,
             rest=rest,
         )
 
 
-def _sheets(found: "Comparison", *, relative: bool = False, flips: bool = True, terminal: bool = False) -> list[Sheet]:
+def _sheets(
+    found: "Comparison",
+    *,
+    relative: bool = False,
+    flips: bool = True,
+    terminal: bool = False,
+    links: "Links | None" = None,
+) -> list[Sheet]:
     from judgebench.run.protocol import in_words
 
     runs = tuple(f"{_letter(k)}: {run.model}, {run.path} ({run.status})" for k, run in enumerate(found.runs))
@@ -121,7 +143,7 @@ def _sheets(found: "Comparison", *, relative: bool = False, flips: bool = True, 
         sheets.append(replace(_differences(found, task, called, relative=relative, terminal=terminal), aside=aside))
         if task.ranks:
             sheets.append(replace(_ranks(found, task), aside=aside))
-        sheets += [_flip(found, task, flip) for flip in task.flips if flips]
+        sheets += [_flip(found, task, flip, links) for flip in task.flips if flips]
     sheets += [
         _predicted(found, label, called, terminal=terminal)
         for label in dict.fromkeys(row.task for row in found.predicted)
@@ -361,7 +383,13 @@ def _ranks(found: "Comparison", task: "TaskComparison") -> Sheet:
     return Sheet(title, words("metric", "run") + figures("value", "rank"), tuple(rows), tuple(remarks))
 
 
-def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
+def _address(found: "Comparison", task: "TaskComparison", flip: "Flip", links: "Links | None") -> str:
+    """Where the item is in the page that was written, if one was."""
+    first, second = (found.runs[side.run].path for side in flip.runs)
+    return links.sample(task.protocol_hash, flip.example_id, first, second) if links else ""
+
+
+def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip", links: "Links | None" = None) -> Sheet:
     def side(shown: "FlipSide") -> tuple[str, ...]:
         return (
             f"{_letter(shown.run)}: {found.runs[shown.run].model}",
@@ -371,10 +399,11 @@ def _flip(found: "Comparison", task: "TaskComparison", flip: "Flip") -> Sheet:
         )
 
     title = f"{task.task} {flip.example_id}: {_change(flip)}; {shortened(flip.prompt, 200)}"
-    return Sheet(title, words("run", flip.metric, "answer", "verdicts"), tuple(map(side, flip.runs)), asked=True)
+    notes = (place,) if (place := _address(found, task, flip, links)) else ()
+    return Sheet(title, words("run", flip.metric, "answer", "verdicts"), tuple(map(side, flip.runs)), notes, asked=True)
 
 
-def _pages(found: "Comparison", files: str, *, full: bool) -> Iterator[Block]:
+def _pages(found: "Comparison", files: str, links: "Links | None", *, full: bool) -> Iterator[Block]:
     """The items that changed most, as ``show`` shows an item, with the answers of both runs."""
     seen: dict[tuple[int | str, tuple[str, ...]], str] = {}
     for task in found.tasks:
@@ -385,6 +414,8 @@ def _pages(found: "Comparison", files: str, *, full: bool) -> Iterator[Block]:
             yield Prose((f"{task.task}: no item changed",))
         for flip in task.flips:
             yield from _page(found, task, flip, seen, files=files, full=full)
+            if place := _address(found, task, flip, links):
+                yield Hint("in the report", place)
 
 
 def _list_of_flips(found: "Comparison", task: "TaskComparison") -> Sheet:

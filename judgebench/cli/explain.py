@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import options, pages
 from judgebench.cli.rendering import print_beside, show
 from judgebench.display import figure, interval, p_value, percent, reasons, shortened
 from judgebench.exchange.sheets import Sheet, figures, words
@@ -21,14 +21,17 @@ def explain(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     tasks: options.TaskFiles = "",
+    html: pages.Html = None,
     everything: options.All = False,
     json: options.Json = False,
 ) -> None:
     """Say where the variance of verdicts comes from, how much of it is style, and which runs can be told apart."""
     from judgebench import api
 
+    pages.require_place(html)
     found = api.explain(*runs, task=task, tasks=tasks)
     print_beside("left out", (run.reason for run in found.unreadable))
+    pages.write_page(html, runs, "#/task", task=task, tasks=tasks)
     show("json" if json else "rich", found.record, lambda: _sheets(found.record), rest=options.rest(everything))
 
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import options, pages
 from judgebench.cli.rendering import show
-from judgebench.display import figure, interval
+from judgebench.display import figure, interval, markdown
 from judgebench.errors import Interrupted, JudgebenchError, UsageError
 from judgebench.exchange.sheets import Sheet, figures, markdown_of, words
 from judgebench.run.settings import Settings, settings_from_flags
 
 if TYPE_CHECKING:
     from judgebench.gating.verdicts import Gate
+    from judgebench.report.links import Links
 
 VERDICTS = ("FAIL", "INCONCLUSIVE", "PASS")
 """The first matter most."""
@@ -34,6 +35,7 @@ def gate(
     ] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.", metavar="FILE")] = None,
     md: Annotated[Path | None, typer.Option(help="Write a Markdown report.", metavar="FILE")] = None,
+    html: pages.Html = None,
     github: Annotated[
         bool, typer.Option("--github", help="Write annotations, $GITHUB_STEP_SUMMARY and $GITHUB_OUTPUT.")
     ] = False,
@@ -82,10 +84,11 @@ def gate(
     from judgebench import api
     from judgebench.gating.ci_reports import annotations, outputs, refusal
     from judgebench.gating.ci_reports import junit as junit_of
-    from judgebench.gating.verdicts import exit_code
+    from judgebench.gating.verdicts import PUBLISHED, exit_code
     from judgebench.run.folder import now
 
     try:
+        pages.require_place(html)
         asked = {"judge": judge, "judge_arg": judge_arg, "api_key_env": api_key_env, "budget": budget}
         settings = settings_from_flags({**asked, "tasks": tasks, "mirror": mirror, "offline": offline}, sys.argv)
         if sequential:
@@ -99,6 +102,14 @@ def gate(
                 baseline, run, max_drop=max_drop, policy=policy, mirrors=mirror, offline=offline, tasks=tasks
             ).record
             timestamp = run.record.manifest.finished_at or run.record.manifest.started_at
+        links = pages.write_page(
+            html,
+            [*([] if baseline.startswith(PUBLISHED) else [baseline]), candidate],
+            "#/compare" if not baseline.startswith(PUBLISHED) else "#/",
+            mirrors=mirror,
+            offline=offline,
+            tasks=tasks,
+        )
     except JudgebenchError as error:
         if github:
             typer.echo(refusal(str(error)), err=True)
@@ -108,14 +119,15 @@ def gate(
     if junit is not None:
         _write(junit, junit_of(result, on_inconclusive, timestamp))
     if md is not None:
-        _write(md, markdown_of(sheet).encode())
+        _write(md, (markdown_of(sheet) + _linked(result, links, md.parent)).encode())
     with _no_commands(github and not json):
         show("json" if json else "rich", result, lambda: [_sheet(result, terminal=True)], rest=options.rest(everything))
     if github:
         # Beside JSON on stdout, commands go to stderr, which GitHub reads as well.
         for line in annotations(result, on_inconclusive):
             typer.echo(line, err=json)
-        _append("GITHUB_STEP_SUMMARY", markdown_of(sheet))
+        written = "" if html is None else f"\nThe report with every sample: {markdown(str(html))}\n"
+        _append("GITHUB_STEP_SUMMARY", markdown_of(sheet) + written)
         _append("GITHUB_OUTPUT", outputs(result, code))
     raise typer.Exit(code)
 
@@ -196,6 +208,31 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
         order=tuple(order),
         rows_are="checks",
     )
+
+
+def _linked(result: "Gate", links: "Links | None", folder: Path) -> str:
+    """Below the table: a link to each check that did not pass, and to the samples that changed most."""
+    from judgebench.report.links import Links, in_markdown, largest_changes
+
+    if links is None:
+        return ""
+    beside = Links(Path(os.path.relpath(links.place, folder)), links.report)
+    runs = [run.path for run in links.report.runs]
+    lines = [f"- {in_markdown('the report with every sample', f'{beside.place}#/')}"]
+    checks = [check for check in result.checks if check.verdict != "PASS"]
+    for check in checks:
+        words = markdown(f"{check.verdict}: {check.task} {check.metric}")
+        lines.append(f"- {in_markdown(words, beside.metric(check.task, check.metric))}")
+    failed = {check.task for check in checks if check.verdict == "FAIL"}
+    for task in links.report.tasks:
+        if task.label in failed and len(runs) == 2:
+            changed = [
+                f"{in_markdown(markdown(name), beside.sample(task.protocol_hash, name, *runs))} "
+                f"({figure(change, task.opened[0].measures[str(task.measure)].unit, signed=True)})"
+                for name, change in largest_changes(task)
+            ]
+            lines.append(f"- samples of {markdown(task.label)} that changed most: {', '.join(changed)}")
+    return "\n" + "\n".join(lines) + "\n"
 
 
 @contextmanager

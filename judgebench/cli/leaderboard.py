@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from judgebench.cli import options
+from judgebench.cli import options, pages
 from judgebench.cli.across_tasks import across_sheet
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import Format, print_beside, show
@@ -114,6 +114,7 @@ def leaderboard(
         ),
     ] = False,
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
+    html: pages.Html = None,
     everything: options.All = False,
     tasks: options.TaskFiles = "",
     verbose: Annotated[
@@ -127,6 +128,7 @@ def leaderboard(
     from judgebench.analysis.leaderboard import arranged, of_tasks_of_runs
 
     layout.require_valid(form)
+    pages.require_place(html)
     if asked := [name for name, _ in layout.chosen if key_of(name) in NEED_PUBLISHED and not published]:
         raise UsageError(f"--columns {asked[0]}: that column holds published figures; give --published, too")
     if not runs and not published and not Path("runs").is_dir():
@@ -134,6 +136,8 @@ def leaderboard(
             "there are no runs here: `judgebench eval` puts them into runs/. Name run folders that lie elsewhere, or "
             "give --published for the published figures alone"
         )
+    if html is not None and not runs and not Path("runs").is_dir():
+        raise UsageError(f"--html {html} is a page of runs, and there are none here; name run folders")
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
     found = api.leaderboard(
         *folders,
@@ -148,6 +152,7 @@ def leaderboard(
     )
     print_beside("left out", (run.reason for run in found.unreadable))
     print_beside("note", found.notes)
+    pages.write_page(html, folders, "#/", task=task, names=options.run_names(names), tasks=tasks)
     groups = of_tasks_of_runs(found.groups) if runs and task is None else found.groups
     shown = arranged(groups, sort=sort, filters=filters or (), pins=pins or ())
     print_tables(shown, form, layout, rest=options.rest(everything), verbose=verbose)

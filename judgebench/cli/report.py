@@ -1,7 +1,7 @@
 """``report``: one page that shows why the numbers of some runs are what they are."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ def report(
     ],
     html: Annotated[Path, typer.Option("--html", help="File to write.", metavar="FILE")],
     task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
+    adjust: Annotated[
+        Literal["holm", "bh", "none"], typer.Option(help="How to adjust p-values for their number, as in compare.")
+    ] = "holm",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if there is one.")] = False,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
@@ -34,7 +37,7 @@ def report(
     found = read_runs(runs, task_files(tasks))
     for unreadable in found.unreadable:
         typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
-    collected = collect(renamed(found.readable, options.run_names(names)), finder, task=task)
+    collected = collect(renamed(found.readable, options.run_names(names)), finder, task=task, adjust=adjust)
     size = write_page(collected, html, overwrite=overwrite)
     if json:
         print_json({"path": str(html), "bytes": size, "runs": len(collected.runs), "tasks": len(collected.tasks)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from judgebench.cli import Verbose, options
+from judgebench.cli import Verbose, options, pages
 from judgebench.errors import BudgetExceeded, Incomplete, Interrupted, JudgebenchError, SeveralFailed, UsageError
 from judgebench.run.settings import Settings, settings_from_flags
 
@@ -55,6 +55,14 @@ WriteConfig = Annotated[
         "--write-config", help="Write these flags to a TOML file for --config, and do nothing else.", metavar="FILE"
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        help="Also write a page with every sample behind the scores. It replaces an earlier one.",
+        metavar="FILE",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, cost and take; ask no model.")]
 
 
@@ -63,6 +71,7 @@ def evaluate(
     config: Config = None,
     *,
     track: options.Track = [],  # noqa: B006 - typer reads the default and copies it
+    report: Page = None,
     dry_run: DryRun = False,
     write_config: WriteConfig = None,
     json: options.Json = False,
@@ -76,15 +85,16 @@ def evaluate(
     """
     plans = _plans(given)
     if write_config is not None:
-        _write_config(write_config, "eval", {**given, "track": track})
+        _write_config(write_config, "eval", {**given, "track": track, "report": report})
         return
+    pages.require_place(report)
     if dry_run:
         from judgebench.cli.dry_run import print_dry_run
         from judgebench.run.dry_run import estimate
 
         print_dry_run(estimate(plans), as_json=json)
         return
-    _report(plans, json=json, quiet=quiet, verbose=verbose, track=track)
+    _report(plans, json=json, quiet=quiet, verbose=verbose, track=track, page=report)
 
 
 @options.takes_settings("generate")
@@ -204,6 +214,7 @@ def _report(
     verbose: bool,
     judge: bool = True,
     track: Sequence[str] = (),
+    page: Path | None = None,
 ) -> None:
     """Make the runs one after the other. If one of several fails, the next ones are made all the same."""
     from judgebench.cli.rendering import print_json
@@ -235,6 +246,7 @@ def _report(
         if failure is not None and (len(plans) == 1 or isinstance(failure, BudgetExceeded)):
             if json and found:
                 print_json(found[0] if len(plans) == 1 else found)
+            _write_page(page if found else None, found, settings)
             raise failure
         if failure is not None:
             failures.append((str(settings.model), failure))
@@ -248,8 +260,17 @@ def _report(
         own_tasks = [spec.name for spec in named(plans[0].tasks).values() if is_file(spec.name)]
         runs = [results.run for results in found]
         print_tables(leaderboard(runs, tasks=own_tasks, bridge=plans[0].bridge, level=plans[0].level).groups)
+    _write_page(page if found else None, found, plans[0])
     if failures:
         raise SeveralFailed(failures, of=len(plans))
+
+
+def _write_page(page: Path | None, found: "Sequence[Results]", settings: Settings) -> None:
+    from judgebench.tasks import is_file, named
+
+    files = [spec.name for spec in named(settings.tasks).values() if is_file(spec.name)]
+    runs = [results.run for results in found]
+    pages.write_page(page, runs, "#/", tasks=files, mirrors=settings.mirrors, offline=settings.offline)
 
 
 @contextmanager

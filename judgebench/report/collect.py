@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 
 from judgebench.analysis.comparison import compare
-from judgebench.analysis.comparison_records import Comparison
+from judgebench.analysis.comparison_records import Adjust, Comparison
 from judgebench.analysis.item_records import Sample
 from judgebench.analysis.item_values import Measure
 from judgebench.analysis.samples import OpenTask, samples
@@ -97,8 +97,10 @@ class Report:
     """What is not shown, and why."""
 
 
-def collect(runs: Sequence[Run], finder: SourceFinder | None, *, task: str | None = None) -> Report:
-    """Open the tasks of some runs, and compare the runs with the first of them.
+def collect(
+    runs: Sequence[Run], finder: SourceFinder | None, *, task: str | None = None, adjust: Adjust = "holm"
+) -> Report:
+    """Open the tasks of some runs, and compare the runs with the first of them; ``adjust`` as in ``compare``.
 
     Raises :class:`UsageError` if no run has the ``task``.
     """
@@ -118,7 +120,7 @@ def collect(runs: Sequence[Run], finder: SourceFinder | None, *, task: str | Non
     comparison = None
     if len(runs) > 1:
         try:
-            comparison = compare(runs, task=task, finder=finder)
+            comparison = compare(runs, adjust=adjust, task=task, finder=finder)
         except UsageError as error:
             notes.append(f"the runs are not compared: {error}")
     return Report(

@@ -114,6 +114,15 @@ def _shown(report: Report, start: str) -> dict[str, Any]:
     }
 
 
+def is_page(place: Path) -> bool:
+    """Whether a file is a page of this kind."""
+    try:
+        with place.open("rb") as file:
+            return b'<meta name="jb-start"' in file.read(4096)
+    except OSError:
+        return False
+
+
 def write_page(report: Report, place: Path, *, overwrite: bool = False, start: str = "#/") -> int:
     """Write the page, which appears whole or not at all; return its size in bytes.
 

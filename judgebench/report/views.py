@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from judgebench.analysis.comparison_records import Difference, TaskComparison
 from judgebench.display import figure, interval, p_value, printable, ranks
+from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import Score
 from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport
@@ -72,6 +73,25 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
         axis=axis(scale, "percent"),
         judge=judges_of(task),
     )
+
+
+def summary_sheets(report: Report) -> list[Sheet]:
+    """The summary's tables as every other table is printed; below each, what to say of its numbers first."""
+    sheets = []
+    for table in score_tables(report, groups=False):
+        compared = len(table.names) == 2
+        rows = tuple(
+            (
+                row.metric,
+                *(f"{value} ({around})" if around else value for value, around, _, _ in row.cells),
+                *((row.difference,) if compared else ()),
+            )
+            for row in table.rows
+        )
+        columns = words("metric") + figures(*table.names, *(("difference",) if compared else ()))
+        sheets.append(Sheet(f"{table.task.label}, judge {table.judge}", columns, rows))
+    notes = (*leads(report), *(doubt.words for doubt in doubts(report)), *report.notes)
+    return [*sheets, Sheet("what to know of these numbers", notes=notes)] if notes else sheets
 
 
 def judges_of(task: TaskReport) -> str:

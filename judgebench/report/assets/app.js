@@ -119,7 +119,8 @@ async function showView() {
 /** The view of numbers of that name, and of that task or run if one is named. */
 function section(/** @type {string} */ name, /** @type {string} */ label) {
   const own = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("section.view")]).filter((one) => one.dataset.view === name);
-  return label ? own.find((one) => one.dataset.label === label) : own[0];
+  // Some views show all tasks at once, and an address may name one of them all the same.
+  return label && own.some((one) => one.dataset.label) ? own.find((one) => one.dataset.label === label) : own[0];
 }
 
 /** Previous and next within the list that one comes from. */
