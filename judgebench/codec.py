@@ -98,6 +98,29 @@ def decode_lines(path: Path, kind: type[T]) -> Iterator[T]:
     return (record for record, _ in _decoded(path, kind))
 
 
+def placed_lines(path: Path, kind: type[T]) -> Iterator[tuple[T, tuple[int, int]]]:
+    """The same with the place of each line: its first byte and its length. See ``lines_at``."""
+    start = 0
+    for record, line in _decoded(path, kind):
+        yield record, (start, len(line))
+        start += len(line)
+
+
+def lines_at(path: Path, kind: type[T], places: Iterable[tuple[int, int]]) -> Iterator[T]:
+    """Read the records at some places of a file that ``placed_lines`` has read.
+
+    Raises :class:`UsageError` if the file was changed since.
+    """
+    decoder = msgspec.json.Decoder(kind)
+    try:
+        with opened(path) as file:
+            for start, length in places:
+                file.seek(start)
+                yield decoder.decode(file.read(length))
+    except (msgspec.DecodeError, OSError) as error:
+        raise UsageError(f"{path} was changed while it was read ({error}); try again") from error
+
+
 def _decoded(path: Path, kind: type[T]) -> Iterator[tuple[T, bytes]]:
     """Read records together with their lines."""
     decoder = msgspec.json.Decoder(kind)

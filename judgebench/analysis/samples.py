@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Literal
 
 from msgspec.structs import replace
@@ -192,6 +193,7 @@ class OpenTask:
         """The groups that the user asked for; ``None`` for all items."""
         self.named = ""
         """The same as the user wrote them."""
+        self._verdicts: dict[tuple[str, str, int], Verdict] = {}
 
     def choose(self, groups: Selection) -> None:
         """Look only at the items, and at the judgements, of some groups."""
@@ -283,10 +285,15 @@ class OpenTask:
             if judgement.example_id in wanted and self._keeps(judgement)
         )
 
+    @cached_property
+    def _places(self) -> Mapping[str, Sequence[tuple[int, int]]]:
+        return self.task.folder.judgement_places()
+
     def held(self, among: Collection[str], *, lean: bool = False) -> dict[str, list[Judgement]]:
         """The judgements of some examples, by example; if ``lean``, without their replies."""
         found: dict[str, list[Judgement]] = {name: [] for name in among}
-        for judgement in self.judgements(among):
+        places = [place for name in found for place in self._places.get(name, ())]
+        for judgement in filter(self._keeps, self.task.folder.judgements_at(places)):
             found[judgement.example_id].append(replace(judgement, replies=()) if lean else judgement)
         return found
 
@@ -298,7 +305,10 @@ class OpenTask:
         """The verdict by today's rules if the task's data are there, else as it is stored."""
         if self.data is None or self.builder is None:
             return judgement.verdict
-        return read_again(self.data, self.builder.case(judgement), judgement, self.thinking)
+        if judgement.key not in self._verdicts:
+            case = self.builder.case(judgement)
+            self._verdicts[judgement.key] = read_again(self.data, case, judgement, self.thinking)
+        return self._verdicts[judgement.key]
 
     def missing(self, example_id: str, there: Mapping[str, int]) -> Iterator[Case]:
         """Yield the cases of an example that lack a verdict, each as often as one is missing.

@@ -16,7 +16,7 @@ from judgebench.errors import UsageError
 from judgebench.records import Example
 from judgebench.run.reading import Run, TaskRun
 
-CHUNK = 5000
+CHUNK = 200
 """How many samples of a run are in memory at once."""
 PROMPT_SHOWN = 140
 """Characters of a prompt that lists show."""

@@ -9,9 +9,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MODULES = ("core", "data", "filter", "diff", "markdown", "list", "sample", "app")
 """In the order in which they build on each other."""
+COPIED = 2**20
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -75,20 +76,21 @@ def _templates() -> "jinja2.Environment":
 def parts(report: Report, *, start: str = "#/") -> Iterator[str]:
     """The page in the order of the file. ``start`` is the view that is shown first."""
     yield _templates().get_template("page.html.j2").render(_shown(report, start))
-    slices = list[tuple[int, str]]()
-    index: dict[str, Any] = {}
-    for found in packed_samples(report):
-        if isinstance(found, dict):
-            index = found
-        else:
-            slices.append(found)
-    yield f'<script type="text/plain" id="index">{packed(encoded(index))}</script>\n'
-    yield f"<script>{script()}</script>\n"
-    checked = hashlib.sha256()
-    for number, text in slices:
-        checked.update(text.encode())
-        yield f'<script type="text/plain" id="s{number}">{text}</script>\n'
-    yield f'<script type="text/plain" id="end">1:{len(slices)}:{checked.hexdigest()}</script>\n</body>\n</html>\n'
+    # The index comes first and is known last: slices wait in a file meanwhile.
+    with TemporaryFile("w+", encoding="ascii") as waiting:
+        count, checked, index = 0, hashlib.sha256(), {}
+        for found in packed_samples(report):
+            if isinstance(found, dict):
+                index = found
+                continue
+            count, text = found[0] + 1, found[1]
+            checked.update(text.encode())
+            waiting.write(f'<script type="text/plain" id="s{found[0]}">{text}</script>\n')
+        yield f'<script type="text/plain" id="index">{packed(encoded(index))}</script>\n'
+        yield f"<script>{script()}</script>\n"
+        waiting.seek(0)
+        yield from iter(partial(waiting.read, COPIED), "")
+    yield f'<script type="text/plain" id="end">1:{count}:{checked.hexdigest()}</script>\n</body>\n</html>\n'
 
 
 def _shown(report: Report, start: str) -> dict[str, Any]:

@@ -7,8 +7,9 @@ stored as pieces: texts of the sample that it quotes, and the words around them,
 import base64
 import gzip
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from judgebench.report.lengths import tenths
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
+PACKERS = 2
 LEAST_QUOTED = 24
 """Shorter texts are not looked for in prompts."""
 LEARNT = 60
@@ -46,7 +48,7 @@ def encoded(value: Any) -> bytes:
 
 @dataclass
 class Slicer:
-    """Collects rows until a slice is full; a full one is handed out, packed."""
+    """Collects rows until a slice is full; a full one is handed out."""
 
     number: int = 0
     rows: list[bytes] = field(default_factory=list)
@@ -59,15 +61,15 @@ class Slicer:
         self.size += len(data)
         return self.number, len(self.rows) - 1
 
-    def full(self) -> Iterator[tuple[int, str]]:
+    def full(self) -> Iterator[tuple[int, bytes]]:
         """The slice with its number, if it is full."""
         if self.size >= SLICE_BYTES:
             yield from self.rest()
 
-    def rest(self) -> Iterator[tuple[int, str]]:
+    def rest(self) -> Iterator[tuple[int, bytes]]:
         """What there is, as the last slice."""
         if self.rows:
-            yield self.number, packed(b"[" + b",".join(self.rows) + b"]")
+            yield self.number, b"[" + b",".join(self.rows) + b"]"
             self.number, self.rows, self.size = self.number + 1, [], 0
 
 
@@ -278,6 +280,21 @@ def _disagree(sample: Sample) -> bool:
 
 def packed_samples(report: Report) -> Iterator[tuple[int, str] | dict[str, Any]]:
     """The slices with their numbers and, at the end, the index."""
+    waiting = deque[tuple[int, "Future[str]"]]()
+    # Compression takes half of the time, and other threads run meanwhile.
+    with ThreadPoolExecutor(PACKERS) as packers:
+        for found in _slices(report):
+            if isinstance(found, dict):
+                yield from ((number, text.result()) for number, text in waiting)
+                yield found
+                return
+            waiting.append((found[0], packers.submit(packed, found[1])))
+            if len(waiting) > 2 * PACKERS:
+                number, text = waiting.popleft()
+                yield number, text.result()
+
+
+def _slices(report: Report) -> Iterator[tuple[int, bytes] | dict[str, Any]]:
     slicer, indexes = Slicer(), []
     for task in report.tasks:
         texts = Texts()

@@ -30,6 +30,8 @@ from judgebench.codec import (
     decode_json,
     decode_lines,
     encode,
+    lines_at,
+    placed_lines,
     read_json,
     sort_lines,
     write_json,
@@ -447,6 +449,24 @@ class TaskFolder:
         for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
             if latest.get(key_digest(judgement.key)) == number:
                 yield judgement
+
+    def judgement_places(self) -> dict[str, list[tuple[int, int]]]:
+        """Where the file has the judgements of each example; of two with the same key, the later one."""
+        path = self.path / "judgements.jsonl"
+        latest: dict[int, tuple[str, tuple[int, int]]] = {}
+        for record, at in placed_lines(path, _Place) if path.exists() else ():
+            digest = key_digest(record.key)
+            # The later one comes later in the order, too.
+            latest.pop(digest, None)
+            latest[digest] = record.example_id, at
+        found: dict[str, list[tuple[int, int]]] = {}
+        for example_id, at in latest.values():
+            found.setdefault(example_id, []).append(at)
+        return found
+
+    def judgements_at(self, places: Sequence[tuple[int, int]]) -> Iterator[Judgement]:
+        """Read the judgements at some places."""
+        return lines_at(self.path / "judgements.jsonl", Judgement, places) if places else iter(())
 
     def judge_models(self) -> set[str]:
         """Return the names of the models that made judgements in this folder."""

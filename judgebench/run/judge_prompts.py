@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from judgebench.codec import canonical_hash
+from judgebench.errors import UsageError
 from judgebench.judges import request_after
 from judgebench.judges.scorers import as_played
 from judgebench.records import Case, Generation, Judgement, Message
@@ -23,7 +24,8 @@ STATES: Mapping[State, str] = {
     "imported": "built by our rules; the verdict was imported, and its file does not say what its judge was sent",
     "differs": "withheld: what can be built today is not what the judge was sent (the hashes differ). The task's files "
     "or options, or an answer, changed since",
-    "lost": "cannot be built: the run folder lacks an answer, or the task has no such judge any more",
+    "lost": "cannot be built: the run folder lacks an answer or the text of the question, or the task has no such "
+    "judge any more",
     "not asked": "the judge was not asked",
 }
 """What each state means, in words."""
@@ -73,7 +75,10 @@ class PromptBuilder:
         case = self.case(judgement)
         if texts is None or case is None or texts.answers != 1:
             return {}
-        alike = [texts.of(one) for one in self.cases(judgement.example_id).values() if one.judge == case.judge]
+        cases = [one for one in self.cases(judgement.example_id).values() if one.judge == case.judge]
+        if len(cases) == 1:
+            return {}
+        alike = [texts.of(one) for one in cases]
         own = texts.of(case)
         return {
             name: own[name] for name in texts.names if name in own and any(one.get(name) != own[name] for one in alike)
@@ -101,7 +106,11 @@ class PromptBuilder:
             return
         judge = as_played(judge, judgement.replies)
         for place in range(len(judgement.replies)):
-            request = request_after(judge, case, judgement.replies[:place], self._thinking)
+            try:
+                request = request_after(judge, case, judgement.replies[:place], self._thinking)
+            except UsageError:
+                # An import may hold verdicts without the texts that they are about.
+                return
             if request is None:
                 return
             yield request.messages

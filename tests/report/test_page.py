@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.commands import judgebench
+from tests.shared_data import SharedData
 
 BLOCK = re.compile(r'<script type="text/plain" id="(\w+)">([^<]*)</script>')
 
@@ -70,3 +71,18 @@ def test_a_report_is_not_replaced_unasked(place: Path) -> None:
     judgebench(["report", "one", "--html", "mine.html", "--task", "gsm8k"], cwd=place)
     index = unpacked(blocks((place / "mine.html").read_text())["index"])
     assert [task["label"].partition("@")[0] for task in index["tasks"]] == ["gsm8k"]
+
+
+def test_verdicts_without_their_texts_are_shown(shared_data: SharedData, tmp_path: Path) -> None:
+    """WildBench's published verdicts come without the questions: the judge's words are in the report all the same."""
+    source = shared_data / "wildbench/score_records_full/v0625-gpt4o__gemma-2b-it.jsonl.gz"
+    mirror = ["--mirror", str(shared_data / "wildbench"), "--offline"]
+    judgebench(["import", source, "--from", "wildbench", "--task", "wildbench", "--out", "run", *mirror], cwd=tmp_path)
+    judgebench(["report", "run", "--html", "page.html", *mirror], cwd=tmp_path)
+    found = blocks((tmp_path / "page.html").read_text())
+    (task,) = unpacked(found["index"])["tasks"]
+    number, place = task["parts"][0][0]
+    (judged,) = unpacked(found[f"s{number}"])[place]["judgements"]
+    assert judged["replies"][0]["text"]
+    assert "the text of the question" in judged["told"]
+    judgebench(["show", "run", "--worst", 1, *mirror], cwd=tmp_path)

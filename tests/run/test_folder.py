@@ -346,3 +346,36 @@ def test_occupied_means_that_something_would_be_lost(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     found = {name: RunFolder(tmp_path / name).occupied for name in ("file", "empty", "nothing", ".")}
     assert found == {"file": True, "empty": False, "nothing": False, ".": True}
+
+
+def test_judgements_are_read_by_example(tmp_path: Path) -> None:
+    """An example's judgements are where the places say, the later one of two with one key, without a torn line."""
+    folder = TaskFolder(tmp_path / "t")
+    for one in (judgement(1), judgement(2), judgement(1, suffix="-2"), judgement(1, value=0.0)):
+        folder.append(one)
+    folder.close()
+    with (tmp_path / "t" / "judgements.jsonl").open("ab") as file:
+        file.write(encode(judgement(3))[:40])
+    places = folder.judgement_places()
+    assert {name: list(folder.judgements_at(at)) for name, at in places.items()} == {
+        "e2": [judgement(2)],
+        "e1": [judgement(1, suffix="-2"), judgement(1, value=0.0)],
+    }
+    assert [one for at in places.values() for one in folder.judgements_at(at)] == list(folder.judgements())
+    assert list(folder.judgements_at([])) == []
+
+
+def test_a_file_that_changed_is_not_read_at_old_places(tmp_path: Path) -> None:
+    """Places of judgements lead nowhere once the file was written again."""
+    folder = TaskFolder(tmp_path / "t")
+    folder.append(judgement(1))
+    folder.close()
+    places = folder.judgement_places()["e1"]
+    (tmp_path / "t" / "judgements.jsonl").write_bytes(b"\n" * 9)
+    with pytest.raises(UsageError, match="changed while it was read"):
+        list(folder.judgements_at(places))
+
+
+def test_a_folder_without_judgements_has_no_places(tmp_path: Path) -> None:
+    """As before the first judgement."""
+    assert TaskFolder(tmp_path / "t").judgement_places() == {}
