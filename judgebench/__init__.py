@@ -27,6 +27,7 @@ __all__ = [
     "RecordError",
     "Report",
     "Run",
+    "ShapeError",
     "SourceMissing",
     "UsageError",
     "__version__",

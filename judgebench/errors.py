@@ -3,6 +3,7 @@
     JudgebenchError           2
     ├── UsageError            2   a flag, task, model or input file cannot be used as it is
     │   ├── RecordError       2   a line of a file is wrong (names file:line)
+    │   │   └── ShapeError    2   it is not of the format at all, whatever the benchmark asks
     │   └── SourceMissing     2   an official file is missing and may not be downloaded
     ├── Incomplete            4   too many failed or unread examples; the results are kept
     ├── BudgetExceeded        5   the spending limit is reached; the run can be resumed

@@ -11,7 +11,8 @@ Do two runs differ, and may one be worse?       ``paired``, ``margins``, ``relat
 How many examples are needed?                   ``power``, ``variance_components``, ``repeats``, ``benchmark_quality``
 Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``transitivity``
 Which games to play next, and when to stop?     ``pairing``
-What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_share``
+What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_rate``,
+                                                ``style_share``
 Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
                                                 ``correlation_comparison``, ``annotators``, ``cross_annotation``,
                                                 ``classification``
