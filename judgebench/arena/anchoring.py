@@ -19,7 +19,8 @@ from judgebench.stats.bradley_terry import CENTRE
 
 MEAN = "mean"
 DATED = re.compile(r"@\d{4}-\d\d-\d\d:category=overall$")
-COLUMNS = ("rating", "elo", "wb_elo")
+RATINGS = re.compile(r"rating|(\w+_)?elo")
+"""The names of columns that hold ratings."""
 FARTHEST = 1e6
 
 
@@ -78,11 +79,9 @@ def _rating(text: str) -> float | None:
 def _of_file(path: Path) -> Given:
     """The ratings of a table with a column ``model`` and one of ratings."""
     rows = read_rows(path, "a table of ratings")
-    column = next((name for name in COLUMNS if name in rows[0].fields), None)
+    column = next(filter(RATINGS.fullmatch, rows[0].fields), None)
     if column is None or "model" not in rows[0].fields:
-        raise UsageError(
-            f"--anchor {path} needs a column model and one called {' or '.join(COLUMNS)}; it has {rows[0].names}"
-        )
+        raise UsageError(f"--anchor {path} needs a column model and one called rating or elo; it has {rows[0].names}")
     found: dict[str, float] = {}
     for row in rows:
         key, value = key_of(row.text("model")), row.value(column)
@@ -97,7 +96,7 @@ def _of_table(name: str) -> Given:
     task = name.partition("@")[0]
     tables: dict[str, dict[str, float]] = {}
     for row in published_rows():
-        found = next((row.scores[column].value for column in COLUMNS if column in row.scores), None)
+        found = next((score.value for name, score in row.scores.items() if RATINGS.fullmatch(name)), None)
         if found is not None:
             tables.setdefault(row.task, {})[key_of(row.model)] = found
     matching = [label for label in tables if name == label]
