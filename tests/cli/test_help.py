@@ -175,7 +175,8 @@ def test_a_wrong_judge_is_told_before_the_candidate_is_opened(tmp_path: Path, ju
 
 MODEL = ("--model", "file:x.json")
 JUDGE = ("--judge", "http://127.0.0.1:9/v1#j")
-SERVED = ("--model", "http://127.0.0.1:9/v1#m", *JUDGE)
+ANSWERING = ("--model", "http://127.0.0.1:9/v1#m")
+SERVED = (*ANSWERING, *JUDGE)
 TASK = ("--tasks", "alpacaeval")
 
 
@@ -189,8 +190,8 @@ TASK = ("--tasks", "alpacaeval")
         (("eval", *MODEL, "--tasks", "alpacaeval@7", "--starter"), "it has 2, 1"),
         (("eval", *MODEL, "--tasks", "alpacaeval:color=1", "--starter"), "upstream_compat"),
         (("eval", *MODEL, "--tasks", "alpacaeval:order=up", "--starter"), "seeded, both"),
-        (("eval", *MODEL, "--tasks", "alpacaeval,alpacaeval@1", "--starter"), "twice"),
-        (("eval", *MODEL, *TASK, "--starter"), "--judge builtin:tiny"),
+        (("eval", *SERVED, "--tasks", "alpacaeval,alpacaeval@1", "--starter"), "twice"),
+        (("eval", *ANSWERING, *TASK, "--starter"), "--judge builtin:tiny"),
         (("eval", *MODEL, *JUDGE, *TASK, "--starter"), "x.json is not a file"),
         (("eval", "--model", "telnet:there", *TASK, "--starter"), "openai:NAME"),
         (("eval", "--model", "http://127.0.0.1:9/v1", *TASK, "--starter"), "#NAME"),
@@ -206,7 +207,7 @@ TASK = ("--tasks", "alpacaeval")
         (("eval", *MODEL, *TASK, "--limit", "many"), "--limit"),
         (("eval", *MODEL, *TASK, "--unheard-of"), "--unheard-of"),
         (("eval", *MODEL, *TASK, "--model-arg", "novalue"), "KEY=VALUE"),
-        (("eval", *MODEL, "--tasks", "gsm8k", "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
+        (("eval", *ANSWERING, "--tasks", "gsm8k", "--mirror", "/nowhere/at/all"), "/nowhere/at/all is not a folder"),
         (("eval", *MODEL, *TASK, "--config", "none.toml"), "--config none.toml cannot be read"),
         (("generate", *MODEL, *TASK, "--starter"), "nothing to generate"),
         (("score", "nowhere"), "nowhere is not a run folder"),

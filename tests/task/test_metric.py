@@ -73,7 +73,7 @@ def test_a_metric_is_added_in_one_place(runs: list[Run], file: Path) -> None:
     }
     assert differences["digits"].unit == "points"
     assert differences["digits"].difference == pytest.approx(digits[1] - digits[0])
-    assert differences["digits"].relative_gain is None
+    assert differences["digits"].relative_gain == pytest.approx(100 * (digits[1] / digits[0] - 1))
     (group,) = api.leaderboard(*(str(run.path) for run in runs), tasks=str(file)).groups
     assert group.headline[-2:] == ("digits", "cut_off")
     assert [row.scores["digits"].unit for row in group.rows] == ["points", "points"]
