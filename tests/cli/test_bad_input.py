@@ -193,6 +193,7 @@ def test_a_file_with_another_hash_is_exit_7(tmp_path: Path, where: str) -> None:
         path = tmp_path / "mirror" / source.path
     path.parent.mkdir(parents=True)
     path.write_bytes(b"[]")
+    (tmp_path / "outputs.json").write_bytes(lines([{"instruction": "x", "output": "y"}]))
     given = ("eval", "--model", "file:outputs.json", *JUDGE, "--tasks", "alpacaeval", "--mirror", tmp_path / "mirror")
     text = paragraph(judgebench(*given, "--out", "R", cwd=tmp_path), 7)
     for part in (source.sha256, hashlib.sha256(b"[]").hexdigest(), path):
