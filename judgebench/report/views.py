@@ -96,10 +96,15 @@ def summary_sheets(report: Report) -> list[Sheet]:
 
 def judges_of(task: TaskReport) -> str:
     """Who judged a task, in words."""
-    named = task.first.task_manifest.protocol.get("judges")
-    listed = named if isinstance(named, Mapping) else {}
+    if not task.opened[0].judged:
+        return "no judge: answers are verified"
+    named = [name for opened in task.opened for name in opened.task.task_manifest.judge_models]
+    if named:
+        return "judge " + printable(", ".join(dict.fromkeys(named)), 200)
+    told = task.first.task_manifest.protocol.get("judges")
+    listed = told if isinstance(told, Mapping) else {}
     models = [str(one.get("model", name)) if isinstance(one, Mapping) else str(one) for name, one in listed.items()]
-    return printable(", ".join(dict.fromkeys(models)), 200) if models else "no judge: answers are verified"
+    return "judge " + printable(", ".join(dict.fromkeys(models)), 200)
 
 
 def _cell(task: TaskReport, number: int, score: Score | None) -> tuple[str, str, str, str]:
@@ -207,6 +212,10 @@ def doubts(report: Report) -> Iterator[Doubt]:
     for number, own in enumerate(report.runs):
         if own.manifest.status != "complete":
             yield Doubt(f"{report.names[number]} is {own.manifest.status}", address("runs"))
+    starters = [task.label for task in report.tasks if task.first.task_manifest.starter]
+    if starters:
+        words = f"starter sets, whose numbers are not the benchmarks': {', '.join(starters)}"
+        yield Doubt(printable(words, 500), address("runs"))
     for task in report.tasks:
         for place, opened in enumerate(task.opened):
             name, run = report.names[task.runs[place]], task.runs[place]
