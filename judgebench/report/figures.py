@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 from markupsafe import Markup
 
 from judgebench.analysis.samples import share_of
@@ -20,12 +21,15 @@ from judgebench.records import Score
 from judgebench.report.collect import Report, TaskReport
 from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of, shape
 from judgebench.report.views import NUMBERS, comparison_of, length_series, matrix_counts
+from judgebench.run.labels import LEVEL, Labels, judged_shares, labelled_metric, read_labels, settled, weights_of
+from judgebench.stats.clustered import bounded_estimate, cluster_totals
 
 WIDTH = 340
 """Pixels: 9 cm, the width of a column, at 96 to the inch."""
 NAMES = 128
 """Pixels that the names at the left may take."""
 ROW = 20.0
+MARK = 3.5
 LONGEST_NAME = 22
 BINS = 5
 STYLE = (
@@ -61,17 +65,20 @@ class Figure:
         return self.svg
 
 
-def figure_of(report: Report, kind: str, task: str | None = None) -> Figure:
+def figure_of(report: Report, kind: str, task: str | None = None, *, labels: Sequence[Path] = ()) -> Figure:
     """A figure of one task of a report: the one that is named, or the first.
 
-    Raises :class:`UsageError` if the report has no such task, or not what the figure shows.
+    ``labels`` are files of people's verdicts, with which a figure of calibration compares the judge's. Raises
+    :class:`UsageError` if the report has no such task, or not what the figure shows.
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of figure {kind!r:.40}; there are {', '.join(KINDS)}")
     named = [one for one in report.tasks if task is None or task in (one.label, *one.first.names)]
     if not named:
         raise UsageError(f"no run has the task {task!r:.80}; there are {', '.join(one.label for one in report.tasks)}")
-    return KINDS[kind](report, named[0])
+    if labels and kind != "calibration":
+        raise UsageError(f"labels by people are for a figure of calibration, and {kind} was asked for")
+    return _labelled(report, named[0], labels) if labels else KINDS[kind](report, named[0])
 
 
 def write_figure(found: Figure, place: Path, *, overwrite: bool = False) -> list[Path]:
@@ -87,7 +94,13 @@ def write_figure(found: Figure, place: Path, *, overwrite: bool = False) -> list
         if one.exists() and not overwrite:
             raise UsageError(f"{one} exists; give --overwrite to replace it, or another name to --out")
     if ending != ".svg":
-        (cairosvg,) = import_extra(f"a figure as {ending[1:].upper()}", "figures", "cairosvg")
+        try:
+            (cairosvg,) = import_extra(f"a figure as {ending[1:].upper()}", "figures", "cairosvg")
+        except OSError as error:
+            raise UsageError(
+                f"a figure as {ending[1:].upper()} is drawn by the system's library cairo, which cannot be loaded "
+                f"({error!s:.100}); install it (Debian: libcairo2), or write SVG"
+            ) from error
         convert = cairosvg.svg2pdf if ending == ".pdf" else cairosvg.svg2png
         data = convert(bytestring=found.svg.encode(), **({"scale": 4} if ending == ".png" else {}))
     else:
@@ -140,7 +153,10 @@ def _of_scores(report: Report, task: TaskReport, rows: Sequence[tuple[str, Seque
             if one is not None and one.value is not None
         ]
         height = 12.0 * max(1, len(marks)) + 6
-        body += [_name(name, y + height / 2 + 3), _at(NAMES, y, forest(marks, scale, name, row=12.0), height)]
+        body += [
+            _name(name, y + height / 2 + 3),
+            _at(NAMES, y, forest(marks, scale, name, row=12.0, size=MARK), height),
+        ]
         y += height
         table += [
             (report.names[task.runs[place]], one.metric, one.group or "", one.value, one.low, one.high, one.n)
@@ -162,7 +178,7 @@ def _length(report: Report, task: TaskReport) -> Figure:
     if not values or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
     unit = task.opened[0].measures[task.measure].unit
-    drawn = curves(series, scale_of(values, NUMBERS.get(unit)), task.measure, "", height=150.0)
+    drawn = curves(series, scale_of(values, NUMBERS.get(unit)), task.measure, "", height=150.0, size=MARK)
     body = [
         _text(4, 12, shortened(f"{task.measure} by length of the answer", 60)),
         _at(0, 18, drawn, 160),
@@ -225,7 +241,7 @@ def _ladder(report: Report, task: TaskReport) -> Figure:
     for place, one in known:
         run = task.runs[place]
         assert one.value is not None
-        drawn = forest([Mark(run, one.value, one.low, one.high, "")], scale, report.names[run], row=ROW)
+        drawn = forest([Mark(run, one.value, one.low, one.high, "")], scale, report.names[run], row=ROW, size=MARK)
         body += [_name(report.names[run], y + 13), _at(NAMES, y, drawn, ROW, width=WIDTH - NAMES - 34)]
         body.append(_text(WIDTH - 4, y + 13, certain.get(run, ""), "faint", anchor="end"))
         table.append((report.names[run], one.metric, one.value, one.low, one.high, certain.get(run, "")))
@@ -256,11 +272,67 @@ def _calibration(report: Report, task: TaskReport) -> Figure:
             table += [(report.names[task.runs[place]], *one) for one in found]
     if not series:
         raise UsageError(f"{task.label} has no pairs of verdicts in both orders, whose agreement could be drawn")
-    body.append(_at(0, 18, curves(series, Scale(0.0, 1.0), "confirmed by the other order", "", height=150.0), 160))
+    body.append(
+        _at(0, 18, curves(series, Scale(0.0, 1.0), "confirmed by the other order", "", height=150.0, size=MARK), 160)
+    )
     body += [_text(WIDTH * 0.1, 190, "0: sure of nothing", "faint"), _text(WIDTH - 4, 190, "1: sure", "faint", "end")]
     body += _legend(report, task, 198)
     columns = ("run", "how sure", "confirmed", "samples")
     return Figure(_whole(body, 202 + _legend_height(task), f"{task.label}, calibration"), columns, table)
+
+
+def _labelled(report: Report, task: TaskReport, paths: Sequence[Path]) -> Figure:
+    """What people say of the same answers, by the judge's share of the candidate's win."""
+    table, series, strangers = Rows(), [], 0
+    for run, opened in zip(task.runs, task.opened, strict=True):
+        if opened.code is None or opened.data is None or labelled_metric(opened.code) is None:
+            raise UsageError(
+                f"{task.label} has no comparisons, or lacks the official files that hold the other answers"
+            )
+        given = read_labels(paths, opened.task.key, opened.data, names=[path.stem for path in paths])
+        labels = settled(given, opened.data, opened.generations)
+        strangers += labels.strangers
+        found = list(_against_people(labels, judged_shares(opened.code, opened.rows)))
+        if found:
+            points = [(judge, people, low, high) for judge, people, low, high, _ in found]
+            series.append(Series(run, report.names[run], points))
+            table += [(report.names[run], *one) for one in found]
+    if not series:
+        raise UsageError(
+            f"{', '.join(map(str, paths))}: no label is about an answer that these runs have a verdict on"
+            + (f"; {strangers} are of other answers" if strangers else "")
+        )
+    drawn = curves(series, Scale(0.0, 1.0), "people by the judge's share", "", height=150.0, size=MARK)
+    body = [
+        _text(4, 12, "people's share of wins, by the judge's share"),
+        _at(0, 18, Markup('<line class="zero" x1="10%" x2="98%" y1="142" y2="8"/>'), 160),
+        _at(0, 18, drawn, 160),
+        _text(WIDTH * 0.1, 190, "0: the judge says loss", "faint"),
+        _text(WIDTH - 4, 190, "1: the judge says win", "faint", "end"),
+        *_legend(report, task, 198),
+    ]
+    columns = ("run", "judge", "people", "low", "high", "labels")
+    return Figure(_whole(body, 202 + _legend_height(task), f"{task.label}, calibration"), columns, table)
+
+
+def _against_people(
+    labels: Labels, share_of_judge: Callable[[str, str], float | None]
+) -> Iterator[tuple[float, float, float | None, float | None, int]]:
+    """In equal parts of the judge's share: its mean, that of people's shares with an interval, and how many labels."""
+    against = {vote.example_id: vote.baseline for vote in labels.votes}
+    judged = {name: share_of_judge(name, against[name]) for name in labels.by_example}
+    known = {name: share for name, share in judged.items() if share is not None}
+    weights = dict(zip(known, weights_of(labels, list(known)), strict=True))
+    for part in range(BINS):
+        own = [name for name, share in known.items() if min(BINS - 1, int(BINS * share)) == part]
+        if not own:
+            continue
+        weight = np.array([weights[name] for name in own])
+        people, judge = np.array([[labels.by_example[name], known[name]] for name in own]).T
+        bounds = bounded_estimate(cluster_totals(weight * people, weight), level=LEVEL).interval
+        mean, of_judge = (float(weight @ values / weight.sum()) for values in (people, judge))
+        low, high = (None, None) if bounds is None else (bounds.low, bounds.high)
+        yield of_judge, mean, low, high, len(own)
 
 
 def _binned(sure: Sequence[float], confirmed: Sequence[float]) -> Iterator[tuple[float, float, int]]:
@@ -316,7 +388,7 @@ def _legend(report: Report, task: TaskReport, y: float) -> list[Markup]:
     made = []
     for place, run in enumerate(task.runs):
         at = y + 8 + 14 * place
-        made.append(_at(0, at - 8, Markup('<g class="r{}">{}</g>').format(run % 6, shape(run, 3, 8)), 16))
+        made.append(_at(0, at - 8, Markup('<g class="r{}">{}</g>').format(run % 6, shape(run, 3, 8, size=MARK)), 16))
         made.append(_text(22, at + 4, shortened(printable(report.names[run], 80), 46)))
     return made
 

@@ -13,6 +13,8 @@ from markupsafe import Markup
 SHAPES = ("circle", "square", "diamond", "triangle", "bar", "cross")
 """Of the marks of runs, in their order."""
 ROW = 22.0
+MARK = 5.0
+"""Half the width of a mark."""
 TICKS = 5
 LEFT, RIGHT = 3.0, 97.0
 """Percent of the width between which values lie."""
@@ -70,7 +72,9 @@ class Mark:
     """A published value, which was not measured here."""
 
 
-def forest(marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = False, row: float = ROW) -> Markup:
+def forest(
+    marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = False, row: float = ROW, size: float = MARK
+) -> Markup:
     """Values with their intervals, one under the other, on a scale that other rows share."""
     height = row * max(1, len(marks))
     body = [_line(scale.at(0.0), 0, height, "zero")] if zero and scale.low < 0 < scale.high else []
@@ -83,7 +87,7 @@ def forest(marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = Fals
                     _n(scale.at(mark.low)), _n(scale.at(mark.high)), _n(y), _n(y)
                 )
             )
-        inner.append(shape(mark.run, scale.at(mark.value), y, hollow=mark.hollow))
+        inner.append(shape(mark.run, scale.at(mark.value), y, hollow=mark.hollow, size=size))
         drawn = Markup('<g class="r{}"><title>{}</title>{}</g>').format(
             mark.run % 6, mark.words, Markup("").join(inner)
         )
@@ -100,7 +104,7 @@ def axis(scale: Scale, unit: str) -> Markup:
     return _svg(body, 18, f"scale in {unit}", "")
 
 
-def shape(run: int, x: float, y: float, *, hollow: bool = False) -> Markup:
+def shape(run: int, x: float, y: float, *, hollow: bool = False, size: float = MARK) -> Markup:
     """The mark of a run at a place in percent of the width and pixels of the height."""
     kind = SHAPES[run % len(SHAPES)]
     fill = Markup(' fill="none" stroke-width="2"') if hollow else Markup("")
@@ -113,7 +117,9 @@ def shape(run: int, x: float, y: float, *, hollow: bool = False) -> Markup:
         "bar": '<rect x="-2" y="-7" width="4" height="14"{}/>',
         "cross": '<path d="M-5-5L5 5M5-5L-5 5" stroke-width="3"{}/>',
     }[kind]
-    return at.format(_n(x), _n(y), Markup(drawn).format(fill))
+    made = Markup(drawn).format(fill)
+    scaled = made if size == MARK else Markup('<g transform="scale({})">{}</g>').format(_n(size / MARK), made)
+    return at.format(_n(x), _n(y), scaled)
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,9 @@ class Series:
     hrefs: Sequence[str] = ()
 
 
-def curves(series: Sequence[Series], scale: Scale, title: str, told: str, *, height: float = 180.0) -> Markup:
+def curves(
+    series: Sequence[Series], scale: Scale, title: str, told: str, *, height: float = 180.0, size: float = MARK
+) -> Markup:
     """Lines of values over a quantity that grows to the right, such as the length of answers."""
     body: list[Markup] = []
     for tick in scale.ticks:
@@ -158,7 +166,7 @@ def curves(series: Sequence[Series], scale: Scale, title: str, told: str, *, hei
                     _n(at), _n(_down(scale, low, height)), _n(_down(scale, high, height))
                 )
             mark = Markup('<g class="r{}"><title>{}</title>{}{}</g>').format(
-                one.run % 6, f"{one.name}: {value:.2f}", bar, shape(one.run, at, _down(scale, value, height))
+                one.run % 6, f"{one.name}: {value:.2f}", bar, shape(one.run, at, _down(scale, value, height), size=size)
             )
             href = one.hrefs[number] if number < len(one.hrefs) else ""
             body.append(Markup('<a href="{}">{}</a>').format(href, mark) if href else mark)

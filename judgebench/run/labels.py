@@ -257,6 +257,12 @@ def _design(labels: Labels, labelled: Sequence[str]) -> _Design | None:
     return _Design(strata=strata, sizes=sizes, weights=np.array([sizes[place] / counts[place] for place in strata]))
 
 
+def weights_of(labels: Labels, labelled: Sequence[str]) -> FloatArray:
+    """How many items each of some labelled examples stands for, as they were drawn."""
+    design = _design(labels, labelled)
+    return np.ones(len(labelled)) if design is None else design.weights
+
+
 def _powered(about: Score, anchors: _Anchors) -> Score:
     human, design = anchors.human, anchors.design
     if design is None:

@@ -43,7 +43,7 @@ def modules_after(tmp_path: Path, *arguments: str | Path, code: int = 0) -> set[
     ("arguments", "ours"),
     [
         (("--help",), {"cli", "errors"}),
-        (("eval", "--help"), {"cli", "cli.options", "cli.run", "run", "run.settings", "errors"}),
+        (("eval", "--help"), {"cli", "cli.options", "cli.pages", "cli.run", "run", "run.settings", "errors"}),
     ],
 )
 def test_help_is_cheap(tmp_path: Path, arguments: tuple[str, ...], ours: set[str]) -> None:

@@ -89,3 +89,34 @@ def test_pdf_and_png_come_from_the_same_drawing(place: Path) -> None:
     for name, start in (("f.pdf", b"%PDF"), ("f.png", b"\x89PNG")):
         judgebench([*words, name], cwd=place)
         assert (place / name).read_bytes().startswith(start)
+
+
+def test_people_stand_beside_the_judge(place: Path) -> None:
+    """Of the five samples that the judge gave to the first run, people give it four; of the other three, one."""
+    people = {**dict.fromkeys(("q0", "q1", "q2", "q3", "q5"), "win"), **dict.fromkeys(("q4", "q6", "q7"), "loss")}
+    text = "example_id,label\n" + "".join(f"{name},{label}\n" for name, label in people.items())
+    (place / "labels.csv").write_text(text)
+    words = ["plot", "one", "--kind", "calibration", "--tasks", "wins.toml", "--overwrite", "--out", "people.svg"]
+    judgebench([*words, "--labels", "labels.csv"], cwd=place)
+    with (place / "people.csv").open(newline="") as file:
+        rows = {row["judge"]: row for row in csv.DictReader(file)}
+    assert {judge: (float(row["people"]), row["labels"]) for judge, row in rows.items()} == {
+        "0.0": (1 / 3, "3"),
+        "1.0": (0.8, "5"),
+    }
+    for row in rows.values():
+        assert float(row["low"]) < float(row["people"]) < float(row["high"])
+    forest = ["plot", "one", "--kind", "forest", "--tasks", "wins.toml", "--labels", "labels.csv", "--out", "x.svg"]
+    assert "calibration" in judgebench(forest, code=2, cwd=place).stderr
+
+
+def test_pdf_and_png_are_drawn(place: Path) -> None:
+    """By the library that the extra installs: a page of the figure's width in points, and pixels four times as many."""
+    pytest.importorskip("cairosvg", exc_type=(ImportError, OSError))  # type: ignore[arg-type]
+    words = ["plot", "one", "other", "--kind", "forest", "--tasks", "wins.toml", "--overwrite", "--out"]
+    judgebench([*words, "f.pdf"], cwd=place)
+    judgebench([*words, "f.png"], cwd=place)
+    assert (place / "f.pdf").read_bytes().startswith(b"%PDF-")
+    header = (place / "f.png").read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(header[16:20]) == 4 * 340
