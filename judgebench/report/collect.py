@@ -1,7 +1,7 @@
 """Reads runs for a report: their scores, how they differ, and every sample with what each run has of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -14,10 +14,18 @@ from judgebench.data.sources import SourceFinder
 from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Example
+from judgebench.report.lengths import tenths
 from judgebench.run.reading import Run, TaskRun
+from judgebench.run.stopping import random_order
 
 CHUNK = 200
 """How many samples of a run are in memory at once."""
+TEXTS = {
+    "thinking": "what models and judges thought",
+    "judge": "the judges' words and what they were sent",
+    "answers": "the answers, and what judges were sent",
+}
+"""Texts that a page can leave out, in words."""
 PROMPT_SHOWN = 140
 """Characters of a prompt that lists show."""
 
@@ -32,6 +40,8 @@ class TaskReport:
     """Positions of these runs in the report."""
     opened: tuple[OpenTask, ...]
     """The same runs' items."""
+    most: int | None = None
+    """How many samples the page has at most; numbers are of all."""
 
     @property
     def first(self) -> TaskRun:
@@ -46,6 +56,34 @@ class TaskReport:
             for name, example in one.examples.items():
                 found.setdefault(name, example)
         return found
+
+    @cached_property
+    def listed(self) -> Sequence[str]:
+        """The samples that the page has: all, or first those to look at, then others at random."""
+        names = list(self.examples)
+        if self.most is None or self.most >= len(names):
+            return names
+        telling = self._telling()
+        # The sort is stable: both parts stay in random order.
+        chosen = set(sorted(random_order(names, 0), key=lambda name: name not in telling)[: self.most])
+        return [name for name in names if name in chosen]
+
+    def _telling(self) -> set[str]:
+        """The samples whose ends differ between runs, or that lack an answer or a verdict in one of them."""
+        ends = [self.outcomes(run) for run in range(len(self.runs))]
+        found = {name for name in self.examples if len({end.get(name) for end in ends}) > 1}
+        for opened in self.opened:
+            answered = {name for name, own in opened.generations.items() if own.error is None}
+            found |= set(opened.examples) - answered
+            unread = (one for one in opened.judgements(opened.examples) if opened.verdict(one).value is None)
+            found |= {one.example_id for one in unread}
+        return found
+
+    def tenths_of(self, run: int) -> Mapping[str, int]:
+        """The tenth by length of one of the runs' answers in which each sample is."""
+        own = self.opened[run].generations
+        sizes = [sum(map(len, own[name].outputs)) if name in own else 0 for name in self.examples]
+        return dict(zip(self.examples, tenths(sizes), strict=True))
 
     @cached_property
     def measure(self) -> str | None:
@@ -71,8 +109,8 @@ class TaskReport:
         return [[part.get(name) for part in parts] for name in names]
 
     def in_chunks(self) -> Iterator[tuple[str, list[Sample | None]]]:
-        """All samples with their names, a chunk in memory at a time."""
-        names = list(self.examples)
+        """The listed samples with their names, a chunk in memory at a time."""
+        names = self.listed
         for start in range(0, len(names), CHUNK):
             chunk = names[start : start + CHUNK]
             yield from zip(chunk, self.samples(chunk), strict=True)
@@ -95,12 +133,22 @@ class Report:
     """With several runs that can be compared."""
     notes: tuple[str, ...] = field(default=())
     """What is not shown, and why."""
+    without: frozenset[str] = frozenset()
+    """Texts that the page leaves out, of :data:`TEXTS`."""
 
 
 def collect(
-    runs: Sequence[Run], finder: SourceFinder | None, *, task: str | None = None, adjust: Adjust = "holm"
+    runs: Sequence[Run],
+    finder: SourceFinder | None,
+    *,
+    task: str | None = None,
+    adjust: Adjust = "holm",
+    most: int | None = None,
+    without: Collection[str] = (),
 ) -> Report:
     """Open the tasks of some runs, and compare the runs with the first of them; ``adjust`` as in ``compare``.
+
+    At ``most`` so many samples of each task are in the page, ``without`` some texts of :data:`TEXTS`.
 
     Raises :class:`UsageError` if no run has the ``task``.
     """
@@ -113,10 +161,17 @@ def collect(
     if not grouped:
         raise UsageError(f"no run of the report has the task {task!r:.80}")
     tasks = tuple(
-        TaskReport(label, protocol, tuple(number for number, _ in own), tuple(one for _, one in own))
+        TaskReport(label, protocol, tuple(number for number, _ in own), tuple(one for _, one in own), most)
         for (label, protocol), own in grouped.items()
     )
     notes = [note for one in tasks for opened in one.opened for note in opened.notes]
+    notes += [f"left out of this page: {words}" for name, words in TEXTS.items() if name in without]
+    notes += [
+        f"{one.label}: this page has {len(one.listed):,} of {len(one.examples):,} samples, first those whose ends "
+        f"differ between the runs or that lack an answer or a verdict, then others at random; numbers are of all"
+        for one in tasks
+        if len(one.listed) < len(one.examples)
+    ]
     comparison = None
     if len(runs) > 1:
         try:
@@ -129,6 +184,7 @@ def collect(
         tasks=_labelled(tasks),
         comparison=comparison,
         notes=tuple(dict.fromkeys(notes)),
+        without=frozenset(without),
     )
 
 
@@ -146,9 +202,7 @@ def _labelled(tasks: Sequence[TaskReport]) -> tuple[TaskReport, ...]:
     """The tasks with labels of their own: those of several protocols say which."""
     labels = [task.label for task in tasks]
     return tuple(
-        TaskReport(f"{task.label} ({task.protocol_hash[7:15]})", task.protocol_hash, task.runs, task.opened)
-        if labels.count(task.label) > 1
-        else task
+        replace(task, label=f"{task.label} ({task.protocol_hash[7:15]})") if labels.count(task.label) > 1 else task
         for task in tasks
     )
 

@@ -9,10 +9,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from functools import cache, partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 MODULES = ("core", "data", "filter", "diff", "markdown", "list", "sample", "app")
 """In the order in which they build on each other."""
-COPIED = 2**20
+LARGEST = 60 * 10**6
+"""Slices of more bytes are not written into the page, but into files beside it."""
+SELF = "'self'"
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -49,10 +53,11 @@ def style() -> str:
     return (ASSETS / "style.css").read_text("utf-8")
 
 
-def policy() -> str:
-    """The page's content security policy."""
+def policy(*, apart: bool = False) -> str:
+    """The page's content security policy; ``apart`` if slices are files beside the page."""
     return (
-        f"default-src 'none'; script-src '{_hash(script())}'; style-src '{_hash(style())}'; img-src data:; "
+        f"default-src 'none'; script-src{' ' + SELF if apart else ''} '{_hash(script())}'; "
+        f"style-src '{_hash(style())}'; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
     )
 
@@ -73,31 +78,59 @@ def _templates() -> "jinja2.Environment":
     )
 
 
-def parts(report: Report, *, start: str = "#/") -> Iterator[str]:
-    """The page in the order of the file. ``start`` is the view that is shown first."""
-    yield _templates().get_template("page.html.j2").render(_shown(report, start))
-    # The index comes first and is known last: slices wait in a file meanwhile.
-    with TemporaryFile("w+", encoding="ascii") as waiting:
-        count, checked, index = 0, hashlib.sha256(), {}
-        for found in packed_samples(report):
-            if isinstance(found, dict):
-                index = found
+@dataclass
+class Packed:
+    """The samples of a report, packed: slices in a file that is gone when it is closed, and the index of all."""
+
+    file: IO[str]
+    index: dict[str, Any] = field(default_factory=dict)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    """Where each slice starts, and how long it is."""
+    size: int = 0
+    hash: str = ""
+
+    def slices(self) -> Iterator[str]:
+        """The slices in order."""
+        for start, length in self.places:
+            self.file.seek(start)
+            yield self.file.read(length)
+
+
+@contextmanager
+def packed_report(report: Report) -> Iterator[Packed]:
+    """Pack the samples of a report. The index comes first in a page and is known last, so slices wait in a file."""
+    with TemporaryFile("w+", encoding="ascii") as file:
+        found, checked = Packed(file), hashlib.sha256()
+        for one in packed_samples(report):
+            if isinstance(one, dict):
+                found.index = one
                 continue
-            count, text = found[0] + 1, found[1]
-            checked.update(text.encode())
-            waiting.write(f'<script type="text/plain" id="s{found[0]}">{text}</script>\n')
-        yield f'<script type="text/plain" id="index">{packed(encoded(index))}</script>\n'
-        yield f"<script>{script()}</script>\n"
-        waiting.seek(0)
-        yield from iter(partial(waiting.read, COPIED), "")
-    yield f'<script type="text/plain" id="end">1:{count}:{checked.hexdigest()}</script>\n</body>\n</html>\n'
+            checked.update(one[1].encode())
+            found.places.append((found.size, file.write(one[1])))
+            found.size += len(one[1])
+        found.hash = checked.hexdigest()
+        yield found
 
 
-def _shown(report: Report, start: str) -> dict[str, Any]:
+def parts(report: Report, found: Packed, *, start: str = "#/", folder: str = "") -> Iterator[str]:
+    """The page in the order of the file. ``start`` is the view that is shown first.
+
+    Slices are in the page, or in a ``folder`` beside it.
+    """
+    yield _templates().get_template("page.html.j2").render(_shown(report, start, f"{folder}:{found.hash}"))
+    yield f'<script type="text/plain" id="index">{packed(encoded(found.index))}</script>\n'
+    yield f"<script>{script()}</script>\n"
+    for number, text in enumerate(() if folder else found.slices()):
+        yield f'<script type="text/plain" id="s{number}">{text}</script>\n'
+    yield f'<script type="text/plain" id="end">1:{len(found.places)}:{found.hash}</script>\n</body>\n</html>\n'
+
+
+def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
     return {
         "report": report,
         "start": start,
-        "policy": policy(),
+        "slices": slices,
+        "policy": policy(apart=not slices.startswith(":")),
         "style": style(),
         "address": address,
         "summary": views.score_tables(report, groups=False),
@@ -112,7 +145,7 @@ def _shown(report: Report, start: str) -> dict[str, Any]:
         "unlike": views.unlike(report),
         "sources": [views.sources(task) for task in report.tasks],
         "predictions": [views.predictions(report, task) for task in report.tasks],
-        "samples": sum(len(task.examples) for task in report.tasks),
+        "samples": sum(len(task.listed) for task in report.tasks),
     }
 
 
@@ -125,18 +158,51 @@ def is_page(place: Path) -> bool:
         return False
 
 
-def write_page(report: Report, place: Path, *, overwrite: bool = False, start: str = "#/") -> int:
-    """Write the page, which appears whole or not at all; return its size in bytes.
+@dataclass(frozen=True)
+class Written:
+    """A page that was written."""
+
+    path: Path
+    size: int
+    """In bytes, with the slices beside it."""
+    slices: int
+    folder: Path | None
+    """Where the slices are, if they are not in the page."""
+
+
+def write_page(report: Report, place: Path, *, overwrite: bool = False, start: str = "#/") -> Written:
+    """Write the page, which appears whole or not at all.
+
+    ``place`` is a file, or a folder for a page with its samples in files beside it. Those of a file, too, come to lie
+    in a folder beside it if it would be too large for browsers to open at once.
 
     Raises :class:`UsageError` if there is a file already, or if it cannot be written.
     """
-    if place.exists() and not overwrite:
-        raise UsageError(f"{place} exists; give --overwrite to replace it, or another name to --html")
+    asked = place.is_dir()
+    page = place / "index.html" if asked else place
+    if page.exists() and not overwrite:
+        raise UsageError(f"{page} exists; give --overwrite to replace it, or another name to --html")
     try:
-        with NamedTemporaryFile("wb", dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
-            size = sum(file.write(part.encode("utf-8", "replace")) for part in parts(report, start=start))
+        with packed_report(report) as found:
+            folder = page.with_name("slices" if asked else f"{page.stem}-slices")
+            apart = asked or found.size > LARGEST
+            size = _write_slices(folder, found) if apart else 0
+            with NamedTemporaryFile("wb", dir=page.parent, prefix=f".{page.name}.", delete=False) as file:
+                whole = parts(report, found, start=start, folder=folder.name if apart else "")
+                size += sum(file.write(part.encode("utf-8", "replace")) for part in whole)
         Path(file.name).chmod(0o644)
-        os.replace(file.name, place)
+        os.replace(file.name, page)
     except OSError as error:
-        raise UsageError(f"the report {place} cannot be written: {error.strerror or error}") from error
-    return size
+        raise UsageError(f"the report {page} cannot be written: {error.strerror or error}") from error
+    return Written(page, size, len(found.places), folder if apart else None)
+
+
+def _write_slices(folder: Path, found: Packed) -> int:
+    """Write each slice as a script that hands it to the page, and remove those of an earlier page."""
+    folder.mkdir(exist_ok=True)
+    for number, text in enumerate(found.slices()):
+        (folder / f"s{number}.js").write_text(f'jb("{found.hash}",{number},"{text}")\n', "ascii")
+    for other in folder.glob("s*.js"):
+        if other.stem[1:].isdecimal() and int(other.stem[1:]) >= len(found.places):
+            other.unlink()
+    return sum(length for _, length in found.places)

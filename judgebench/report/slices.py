@@ -8,7 +8,7 @@ import base64
 import gzip
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +18,12 @@ import msgspec
 from judgebench.analysis.item_records import Sample, SampleJudgement
 from judgebench.records import Message
 from judgebench.report.collect import PROMPT_SHOWN, Report, TaskReport
-from judgebench.report.lengths import tenths
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
 PACKERS = 2
+LEFT_OUT = "(left out of this page)"
+UNTHOUGHT, UNSENT = {"thinking", "answers"}, {"judge", "answers"}
 LEAST_QUOTED = 24
 """Shorter texts are not looked for in prompts."""
 LEARNT = 60
@@ -133,38 +134,47 @@ def shared_of(parts: Iterable[Sample | None]) -> Sample:
     return max(there, key=lambda sample: len(sample.answers))
 
 
-def shared_row(sample: Sample) -> dict[str, Any]:
+def left_out(turns: Sequence[str], without: Set[str], text: str = "answers") -> Sequence[str]:
+    """Texts, or that they are left out of the page."""
+    return [LEFT_OUT if turn else "" for turn in turns] if text in without else turns
+
+
+def shared_row(sample: Sample, without: Set[str] = frozenset()) -> dict[str, Any]:
     """What all runs share of a sample."""
     return {
         "messages": [[message.role, message.content] for message in sample.messages],
         "followups": sample.followups,
         "references": sample.references,
         "checklist": sample.checklist,
-        "baselines": [[answer.model, answer.turns] for answer in sample.answers[1:]],
+        "baselines": [[answer.model, left_out(answer.turns, without)] for answer in sample.answers[1:]],
     }
 
 
-def part_row(sample: Sample, shared: Sample, texts: Texts) -> dict[str, Any]:
+def part_row(sample: Sample, shared: Sample, texts: Texts, without: Set[str] = frozenset()) -> dict[str, Any]:
     """One run's part of a sample."""
     answer, quotes = sample.answers[0], quotable(sample, shared)
     return {
-        "turns": answer.turns,
-        "thinking": answer.thinking,
+        "turns": left_out(answer.turns, without),
+        "thinking": () if without & UNTHOUGHT else answer.thinking,
         "finish": answer.finish_reasons,
         "error": answer.error,
         "values": [[name, value] for name, value in sample.values.items()],
-        "judgements": [_judgement(one, quotes, texts) for one in sample.judgements],
-        "rulings": [_ruling(one) for one in sample.rulings],
+        "judgements": [_judgement(one, quotes, texts, without) for one in sample.judgements],
+        "rulings": [_ruling(one, without) for one in sample.rulings],
         "swapped": sample.swapped,
     }
 
 
-def _ruling(ruling: Ruling) -> dict[str, Any]:
-    found = "; ".join(filter(None, (ruling.found, ruling.note)))
+def _ruling(ruling: Ruling, without: Set[str]) -> dict[str, Any]:
+    found = LEFT_OUT if "answers" in without else "; ".join(filter(None, (ruling.found, ruling.note)))
     return {"rule": ruling.rule, "held": ruling.held, "wanted": ruling.wanted, "found": found}
 
 
-def _judgement(one: SampleJudgement, quotes: Sequence[tuple[str, Pieces]], texts: Texts) -> dict[str, Any]:
+def _judgement(
+    one: SampleJudgement, quotes: Sequence[tuple[str, Pieces]], texts: Texts, without: Set[str]
+) -> dict[str, Any]:
+    # What a judge was sent quotes the answers.
+    requests = () if without & UNSENT else one.prompts
     return {
         "judge": one.judge,
         "judge_model": one.judge_model,
@@ -182,15 +192,15 @@ def _judgement(one: SampleJudgement, quotes: Sequence[tuple[str, Pieces]], texts
         "told": one.prompt_told,
         "replies": [
             {
-                "text": reply.text,
-                "thinking": reply.thinking,
+                "text": left_out([reply.text], without, "judge")[0],
+                "thinking": None if without & {"thinking", "judge"} else reply.thinking,
                 "finish": reply.finish_reason,
                 "error": reply.error,
                 "likely": reply.likely,
             }
             for reply in one.replies
         ],
-        "prompts": [[[message.role, texts.pieces(message, quotes)] for message in request] for request in one.prompts],
+        "prompts": [[[message.role, texts.pieces(message, quotes)] for message in request] for request in requests],
     }
 
 
@@ -203,6 +213,7 @@ class Columns:
 
     task: TaskReport
     texts: Texts
+    without: Set[str] = frozenset()
     groups: dict[str, int] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
@@ -224,7 +235,9 @@ class Columns:
         # An import may hold no prompt: then the answer says what the sample is.
         asked = next((m.content for m in reversed(shared.messages) if m.content.strip()), "")
         said = next((turn for answer in shared.answers for turn in answer.turns), "")
-        self.prompts.append(" ".join((asked or said)[: 4 * PROMPT_SHOWN].split())[:PROMPT_SHOWN])
+        self.prompts.append(
+            " ".join((asked or left_out([said], self.without)[0])[: 4 * PROMPT_SHOWN].split())[:PROMPT_SHOWN]
+        )
         self.inside.append([self.groups.setdefault(group, len(self.groups)) for group in shared.groups])
         for run, sample in enumerate(parts):
             value = None if sample is None or self.task.measure is None else sample.values.get(self.task.measure)
@@ -250,7 +263,9 @@ class Columns:
             "outcomes": self.outcomes,
             "flags": self.flags,
             "lengths": self.lengths,
-            "tenths": [tenths(lengths) for lengths in self.lengths],
+            "tenths": [
+                [own[name] for name in self.ids] for own in map(self.task.tenths_of, range(len(self.task.runs)))
+            ],
         }
 
 
@@ -298,14 +313,14 @@ def _slices(report: Report) -> Iterator[tuple[int, bytes] | dict[str, Any]]:
     slicer, indexes = Slicer(), []
     for task in report.tasks:
         texts = Texts()
-        texts.learn(task.samples(list(task.examples)[:LEARNT]))
-        columns = Columns(task, texts)
+        texts.learn(task.samples(task.listed[:LEARNT]))
+        columns = Columns(task, texts, report.without)
         for name, parts in task.in_chunks():
             shared = shared_of(parts)
             columns.add(name, parts, shared)
-            columns.items.append(slicer.add(shared_row(shared)))
+            columns.items.append(slicer.add(shared_row(shared, report.without)))
             for run, sample in enumerate(parts):
-                there = None if sample is None else slicer.add(part_row(sample, shared, texts))
+                there = None if sample is None else slicer.add(part_row(sample, shared, texts, report.without))
                 columns.parts[run].append(there)
             yield from slicer.full()
         indexes.append(columns.index())

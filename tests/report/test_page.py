@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from judgebench.report import page as page_module
+from judgebench.report.slices import LEFT_OUT
 from tests.commands import judgebench
 from tests.shared_data import SharedData
 
@@ -86,3 +88,60 @@ def test_verdicts_without_their_texts_are_shown(shared_data: SharedData, tmp_pat
     assert judged["replies"][0]["text"]
     assert "the text of the question" in judged["told"]
     judgebench(["show", "run", "--worst", 1, *mirror], cwd=tmp_path)
+
+
+def test_a_folder_holds_the_page_and_its_slices(place: Path) -> None:
+    """With a folder, slices are scripts beside the page, which hand over the very text that a file would hold."""
+    judgebench(["report", "one", "other", "--html", "site/"], cwd=place)
+    page = (place / "site" / "index.html").read_text()
+    whole, apart = blocks((place / "report.html").read_text()), blocks(page)
+    assert set(apart) == {"index", "end"}
+    assert apart["index"] == whole["index"]
+    hashed = whole["end"].split(":")[2]
+    written = (place / "site" / "slices" / "s0.js").read_text()
+    assert written == f'jb("{hashed}",0,"{whole["s0"]}")\n'
+    assert "script-src &#39;self&#39; &#39;sha256-" in page
+    assert f'content="slices:{hashed}"' in page
+
+
+def test_a_large_page_has_its_slices_beside_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size the samples come to lie beside the file, and those of an earlier, larger page are gone."""
+    monkeypatch.setattr(page_module, "LARGEST", 100)
+    (place / "large-slices").mkdir()
+    (place / "large-slices" / "s999.js").write_text("")
+    told = judgebench(["report", "one", "--html", "large.html"], cwd=place).stdout
+    assert "large-slices/" in told.replace("\n", "")
+    assert sorted(path.name for path in (place / "large-slices").iterdir()) == ["s0.js"]
+
+
+def test_texts_are_left_out(place: Path) -> None:
+    """Without answers and judges' words neither is anywhere in the file, and the page says so."""
+    texts = []
+    for number, without in enumerate(([], ["--without", "answers", "--without", "judge"])):
+        judgebench(["report", "one", "--html", f"without{number}.html", *without], cwd=place)
+        page = (place / f"without{number}.html").read_text()
+        texts.append((page, [unpacked(text) for name, text in blocks(page).items() if name[1:].isdecimal()]))
+    (_, full), (page, bare) = texts
+    assert "left out of this page: the answers" in page
+    turns = {turn for rows in full for row in rows for turn in row.get("turns", ()) if turn}
+    assert turns
+    assert {turn for rows in bare for row in rows for turn in row.get("turns", ()) if turn} == {LEFT_OUT}
+    assert not any(turn in json.dumps(bare) for turn in turns)
+    judged = [one for rows in bare for row in rows for one in row.get("judgements", ())]
+    assert {reply["text"] for one in judged for reply in one["replies"]} <= {LEFT_OUT, ""}
+    assert not any(one["prompts"] for one in judged)
+    refused = judgebench(["report", "one", "--html", "x.html", "--without", "prompts"], code=2, cwd=place)
+    assert "thinking, judge, answers" in refused.stderr
+
+
+def test_part_of_the_samples(place: Path) -> None:
+    """Of many samples those that say most are kept, in the benchmark's order; numbers are those of all."""
+    judgebench(["report", "one", "other", "--html", "part.html", "--samples", 2], cwd=place)
+    part, whole = (unpacked(blocks((place / name).read_text())["index"]) for name in ("part.html", "report.html"))
+    for some, every in zip(part["tasks"], whole["tasks"], strict=True):
+        assert len(some["ids"]) == 2
+        assert [name for name in every["ids"] if name in some["ids"]] == some["ids"]
+        flips = {one for one, *ends in zip(every["ids"], *every["outcomes"], strict=True) if len(set(ends)) > 1}
+        assert len(flips & set(some["ids"])) == min(2, len(flips))
+    page = (place / "part.html").read_text()
+    assert "this page has 2 of 4 samples" in page
