@@ -281,7 +281,7 @@ def test_filters_stand_in_the_address(look: Look) -> None:
         ("orders", 1, 1),
         ("unread", 1, 1),
         ("error", 1, 0),
-        ("win", 1, 2),
+        ("win", 1, 1),
     ],
 )
 def test_samples_by_how_they_ended(verdict: str, run: int, found: int, look: Look) -> None:
