@@ -82,15 +82,6 @@ def test_what_cannot_be_drawn_is_said(place: Path) -> None:
     assert "--overwrite" in judgebench([*words, "ladder.svg", "--kind", "ladder"], code=2, cwd=place).stderr
 
 
-def test_pdf_and_png_come_from_the_same_drawing(place: Path) -> None:
-    """They begin as such files do."""
-    pytest.importorskip("cairosvg", reason="needs cairosvg; pip install 'judgebench[figures]'")
-    words = ["plot", "one", "other", "--kind", "forest", "--tasks", "wins.toml", "--overwrite", "--out"]
-    for name, start in (("f.pdf", b"%PDF"), ("f.png", b"\x89PNG")):
-        judgebench([*words, name], cwd=place)
-        assert (place / name).read_bytes().startswith(start)
-
-
 def test_people_stand_beside_the_judge(place: Path) -> None:
     """Of the five samples that the judge gave to the first run, people give it four; of the other three, one."""
     people = {**dict.fromkeys(("q0", "q1", "q2", "q3", "q5"), "win"), **dict.fromkeys(("q4", "q6", "q7"), "loss")}
