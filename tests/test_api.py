@@ -99,7 +99,7 @@ def test_judgements_have_the_prompt_that_the_judge_saw(
     ]
     (tmp_path / "answers.json").write_text(json.dumps(answers))
     # The server says "m", which is not a label of the starter set's judge.
-    with pytest.raises(Incomplete, match="3 unread"):
+    with pytest.raises(Incomplete, match="3 of 3 verdicts are unread"):
         api.evaluate(
             f"file:{tmp_path / 'answers.json'}",
             "alpacaeval",

@@ -48,7 +48,7 @@ from judgebench.stats.many_runs import compare_all_pairs, rank_intervals
 from judgebench.stats.multiplicity import adjusted_p_values
 from judgebench.stats.paired import permutation_p_value
 from judgebench.stats.relative import paired_ratio
-from judgebench.task import Fetch
+from judgebench.task import Fetch, rulings_of
 from judgebench.task.metric import Metric, MetricSums
 from judgebench.task.selection import NOTHING_SAID, Selection, in_groups
 
@@ -744,7 +744,7 @@ def _sides(run: TaskRun, number: int, values: Mapping[str, float], names: set[st
         if name not in examples:
             continue
         if judgement.judge_model == VERIFIED_BY:
-            rulings = run.task.rulings(examples[name], answers.get(name), judgement)
+            rulings = rulings_of(run.task, examples[name], answers.get(name), judgement)
             said = [ruling_in_words(ruling) for ruling in rulings]
         else:
             said = [_verdict(judgement)]

@@ -34,7 +34,6 @@ from judgebench.analysis.item_values import Measure, extremes, measure_called, m
 from judgebench.data.sources import SourceFinder
 from judgebench.display import brief
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.grading.pool import KILLED
 from judgebench.judges.orders import candidate_share
 from judgebench.records import (
     Case,
@@ -50,9 +49,9 @@ from judgebench.run.folder import VERIFIED_BY, usable
 from judgebench.run.judge_prompts import PromptBuilder
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import TaskUnavailable
-from judgebench.run.scoring import ending, read_again, verdicts_expected
+from judgebench.run.scoring import checked_as, ending, read_again, verdicts_expected
 from judgebench.run.stopping import random_order
-from judgebench.task import Ruling, Task, TaskData, plain_rulings
+from judgebench.task import Ruling, Task, TaskData, rulings_of
 from judgebench.task.selection import Chosen, Selection, choose
 from judgebench.thinking import Thinking, split_completion
 
@@ -265,8 +264,7 @@ class OpenTask:
 
     def rulings(self, example: Example, judgement: Judgement) -> tuple[Ruling, ...]:
         """What a verifier found; without the task's code, the verdict as it was recorded."""
-        explain = plain_rulings if self.code is None else self.code.rulings
-        return tuple(explain(example, self.generations.get(example.id), judgement))
+        return rulings_of(self.code, example, self.generations.get(example.id), judgement)
 
     def find(self, key: str) -> list[str]:
         """The examples of an id, which may be a number or an item with several answers; empty if there is none."""
@@ -474,7 +472,9 @@ def _last_output(generation: Generation | None) -> str:
 def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> str:
     words = []
     for judgement in held:
-        if judgement.judge_model == VERIFIED_BY:
+        if judgement.judge_model == VERIFIED_BY and judgement.verdict.value is None:
+            words.append("unread")
+        elif judgement.judge_model == VERIFIED_BY:
             words += [
                 "?" if ruling.held is None else "passed" if ruling.held else "failed"
                 for ruling in opened.rulings(example, judgement)
@@ -517,9 +517,11 @@ def _unread(opened: OpenTask, judgement: Judgement) -> Unread | None:
     verdict = opened.verdict(judgement)
     reason = _reason(judgement, verdict) or "no reason is given"
     if judgement.judge_model == VERIFIED_BY:
-        if verdict.value is not None and verdict.label not in (*KILLED, "error"):
+        how = checked_as(judgement)
+        if how == "verified":
             return None
-        state, reason = "not graded", verdict.error or f"the verifier ended with {verdict.label}"
+        state = "unread" if how == "unread" else "not graded"
+        reason = verdict.error or f"the verifier ended with {verdict.label}"
     else:
         state = ending(judgement, verdict)
     if state not in UNREAD:
@@ -652,9 +654,10 @@ def _shown(opened: OpenTask, wanted: Wanted, each: int) -> ShownTask:
     measure = opened.measure(wanted.metric)
     named = {name: "" for key in wanted.items for name in opened.find(key)}
     chosen = named if measure is None else {**named, **_by_value(measure, among, wanted), **named}
-    if measure is None and (wanted.worst or wanted.best):
+    if (wanted.worst or wanted.best) and (measure is None or not _by_value(measure, among, wanted)):
         why = ", because the run has not been scored" if opened.so_far else ""
-        opened.notes.append(f"no item has a value{why}, so none is worst or best")
+        way_on = "" if opened.so_far else "; --unread says what is missing"
+        opened.notes.append(f"no item has a value{why}, so none is worst or best{way_on}")
     listed = wanted.groups and not (wanted.in_full or wanted.unread or wanted.flips)
     return ShownTask(
         task=opened.label,

@@ -1,6 +1,6 @@
 """Runs in a few lines: the summary at the end of ``eval``, and ``runs list``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from judgebench.display import clock, dollars, figure, interval, printable, reasons, shortened
@@ -25,7 +25,7 @@ def place_of(run: "RunOverview", status: str, files: str) -> str:
 def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> Sheet:
     """The last table of a run: of several tasks the headlines; below it what to doubt and what it cost."""
     if len(run.tasks) < 2:
-        return Sheet("", alerts=tuple(alerts), notes=tuple(notes), asked=True)
+        return Sheet("", alerts=tuple(alerts), notes=(*_lacking(run), *notes), asked=True)
     starter = "  (starter sets: not comparable with anything)" if any(task.starter for task in run.tasks) else ""
     columns = words("task", "metric") + figures("value", "95 % interval", "n", "missing", "USD", "time")
     # What is nothing everywhere goes first, then what the notes say in sum.
@@ -36,11 +36,16 @@ def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> 
         f"summary of {shortened(run.name, 60)}{starter}",
         columns,
         tuple(map(_summary_row, run.tasks)),
-        (*reasons((task.task, task.withheld) for task in run.tasks), *notes),
+        (*reasons((task.task, task.withheld) for task in run.tasks), *_lacking(run), *notes),
         tuple(alerts),
         spare=tuple(dict.fromkeys((*zeros, "time", "USD"))),
         asked=True,
     )
+
+
+def _lacking(run: "RunOverview") -> Iterator[str]:
+    """What tasks lack too much of."""
+    return (f"{task.task}: {task.lacks}; show --unread says why" for task in run.tasks if task.lacks)
 
 
 def _summary_row(task: "TaskOverview") -> tuple[Cell, ...]:

@@ -46,7 +46,7 @@ def score(
     from judgebench.cli.results import print_results
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
-    from judgebench.run.manifests import missing
+    from judgebench.run.manifests import missing, something_failed
     from judgebench.run.scoring import score_run
     from judgebench.tasks import on_run
 
@@ -61,6 +61,5 @@ def score(
     )
     options.report_to(track, folder)
     if results.status == "incomplete":
-        raise Incomplete(
-            f"{missing(manifest, judged=True)} `judgebench judge {on_run(run, tasks)}` asks for what is missing"
-        )
+        again = f" `judgebench judge {on_run(run, tasks)}` asks for what is missing"
+        raise Incomplete(f"{missing(manifest, judged=True)}{again if something_failed(manifest) else ''}")

@@ -97,7 +97,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         starter=starter,
         load=load,
         **({"cases": _cases} if judged else {"checks": _checks, "rulings": _rulings}),
-        score=partial(_score, settings),
+        score=_score,
         verdict_ends=partial(_ends, settings),
         groups=groups,
         summarise=scores.summarise,
@@ -137,7 +137,7 @@ def read_label(shared: Settings, text: str) -> Verdict:
     pattern = "|".join(bounded(word) for word in sorted(words, key=len, reverse=True))
     found = [words[match[0].lower()] for match in re.finditer(pattern, text, re.IGNORECASE)]
     if not found or (shared.which == "only" and len(set(found)) > 1):
-        return Verdict(value=0.0, label=UNREAD, details={"extracted": NOTHING})
+        return _unread(shared, f"the answer says none of the labels {', '.join(shared.names)}, or several")
     return Verdict(value=1.0, label=found[0 if shared.which == "first" else -1])
 
 
@@ -147,8 +147,16 @@ def read_by_rule(shared: tuple[Settings, VerdictRule], text: str) -> Verdict:
     found = reader(rule, None)(text)
     label = settings.words.get((found.label or "").lower())
     if found.value is None or label is None:
-        return Verdict(value=0.0, label=UNREAD, details={"extracted": NOTHING})
+        return _unread(settings, found.error or f"the answer says none of the labels {', '.join(settings.names)}")
     return Verdict(value=1.0, label=label, details=found.details)
+
+
+def _unread(settings: Settings, why: str) -> Verdict:
+    """The verdict on an answer that says no label: a wrong label, or none where such answers are missing."""
+    details = {"extracted": NOTHING}
+    if settings.unread == "missing":
+        return Verdict(value=None, label=UNREAD, error=why, details=details)
+    return Verdict(value=0.0, label=UNREAD, details=details)
 
 
 def _numbered(settings: Settings) -> dict[str, float]:
@@ -186,12 +194,10 @@ def _likeliest(golds: Sequence[str]) -> str:
     return max(dict.fromkeys(golds), key=golds.count)
 
 
-def _score(
-    settings: Settings, data: TaskData, generations: Generations, judgements: Iterable[Judgement]
-) -> list[ExampleScore]:
+def _score(data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
     """1 for the right label and 0 for another one, or for an answer without one; nothing without a verdict."""
     judged = by_example(judgements)
-    return [_row(settings, example, judged.get(example.id, ())) for example in data.examples]
+    return [_row(example, judged.get(example.id, ())) for example in data.examples]
 
 
 def _ends(settings: Settings, example: Example, case_id: str) -> tuple[Verdict, Verdict]:
@@ -204,11 +210,9 @@ def _verdict(settings: Settings, place: int) -> Verdict:
     return Verdict(value=float(place), label=settings.names[place])
 
 
-def _row(settings: Settings, example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
+def _row(example: Example, judgements: Sequence[Judgement]) -> ExampleScore:
     golds = _golds(example)
     said = next((one.verdict.label for one in judgements if one.verdict.value is not None), None)
-    if said == UNREAD and settings.unread == "missing":
-        said = None
     value = None if said is None else golds.count(said) / len(golds)
     given: dict[str, float | str | None] = {f"gold:{name}": float(golds.count(name)) for name in dict.fromkeys(golds)}
     covariates = {**(given if len(golds) > 1 else {"gold": golds[0]}), "said": said}
@@ -222,7 +226,7 @@ class _Scores:
         self._task, self._settings, self._means = task, settings, means
 
     def summarise(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
-        """All scores; the accuracy has the table of labels wanted and said in its details."""
+        """All scores, the headline first; the accuracy has the table of labels wanted and said in its details."""
         accuracy, *groups = self._means.scores(data, rows)
         known = [row for row in rows if row.value is not None]
         counted = msgspec.structs.replace(accuracy, details={**accuracy.details, "confusion": _confusion(known)})
@@ -231,7 +235,7 @@ class _Scores:
             for group, examples in self._named(data.examples).items()
             for score in self._ratios(group, examples, rows)
         ]
-        return [counted, *groups, *ratios]
+        return sorted([counted, *groups, *ratios], key=lambda score: score.metric != self._settings.headline)
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """The same numbers as sums over items."""

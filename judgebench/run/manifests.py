@@ -188,14 +188,20 @@ def rejudged(before: TaskManifest, task_manifest: TaskManifest) -> TaskManifest:
 
 def missing(manifest: Manifest, *, judged: bool) -> str | None:
     """Return a sentence about each task in which too many examples or cases have no answer or verdict."""
-    limits = {"answer": "may", "verdict": "may be"}
     sentences = [
-        f"{key}: {text} (less than {MISSING_LIMIT:.0%} {limits[what]})."
+        f"{key}: {text} ({_limit(text)})."
         for key, task_manifest in manifest.tasks.items()
         for what, text in lacking(task_manifest.counts).items()
         if judged or what == "answer"
     ]
     return " ".join(sentences) or None
+
+
+def something_failed(manifest: Manifest) -> bool:
+    """Whether some answer or verdict did not come, so that it can be asked for again."""
+    return any(
+        task.counts.get(what) for task in manifest.tasks.values() for what in ("without_answer", "failed", "missing")
+    )
 
 
 def lacking(counts: Mapping[str, int]) -> dict[str, str]:
@@ -209,9 +215,20 @@ def lacking(counts: Mapping[str, int]) -> dict[str, str]:
     ended = sum(count for name, count in counts.items() if name not in ("examples", "without_answer"))
     without = {what: counts.get(what, 0) for what in ("failed", "unread", "missing")}
     if too_many(sum(without.values()), ended):
-        listed = ", ".join(f"{count} {what}" for what, count in without.items() if count)
-        found["verdict"] = f"of {ended} verdicts {listed}"
+        (first, count), *rest = ((what, count) for what, count in without.items() if count)
+        further = "".join(f", {more} {_ended_so(what, more)}" for what, more in rest)
+        found["verdict"] = f"{count} of {ended} verdicts {_ended_so(first, count)}{further}"
     return found
+
+
+def _ended_so(how: str, count: int) -> str:
+    """What became of some verdicts, as a verb: they failed, or are unread or missing."""
+    return how if how == "failed" else f"{'is' if count == 1 else 'are'} {how}"
+
+
+def _limit(text: str) -> str:
+    """How many may be lacking, with the verb that the sentence on those that are ends with."""
+    return f"less than {MISSING_LIMIT:.0%} may{' be' if text.endswith(('unread', 'missing')) else ''}"
 
 
 def ending(manifest: Manifest, *, judged: bool) -> tuple[str, str | None]:

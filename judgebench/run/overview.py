@@ -9,6 +9,7 @@ from judgebench.errors import UsageError
 from judgebench.records import Score
 from judgebench.run.archive import is_archive, open_archive
 from judgebench.run.folder import Manifest, Results, RunFolder
+from judgebench.run.manifests import lacking
 from judgebench.run.reading import Unreadable, find_runs
 
 KILLED = "killed"
@@ -30,6 +31,8 @@ class TaskOverview(msgspec.Struct, frozen=True, kw_only=True):
     n_missing: int = 0
     withheld: str | None = None
     """Why the value or its interval is not there."""
+    lacks: str = ""
+    """What it lacks so much of that its numbers are not those of the whole set; or empty."""
     usd: float = 0.0
     unpriced: bool = False
     """Whether there were further tokens of unknown price."""
@@ -92,6 +95,7 @@ def task_overviews(manifest: Manifest, results: Results | None) -> list[TaskOver
             task=f"{task_manifest.name}@{task_manifest.version}",
             usd=sum(stage.usd for stage in stages),
             unpriced=any(stage.unpriced.prompt_tokens or stage.unpriced.completion_tokens for stage in stages),
+            lacks="; ".join(lacking(task_manifest.counts).values()),
             seconds=sum(session.task_seconds.get(key, 0.0) for session in manifest.sessions),
             starter=task_manifest.starter,
         )

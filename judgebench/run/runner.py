@@ -62,6 +62,7 @@ from judgebench.run.manifests import (
     package_versions,
     rejudged,
     require_same_run,
+    something_failed,
     spent,
     status_of,
 )
@@ -513,9 +514,10 @@ class Runner:
         if refused := next((task.refused for task in scored.values() if task.refused), None):
             raise UsageError(f"{refused}. The run is kept in {run.folder.path}, with its judge's own numbers")
         if complaint:
+            again = "; run the same command again to ask again for what failed" * something_failed(run.manifest)
             raise Incomplete(
-                f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}; run the same command again "
-                f"to ask again for what failed{self._about_unread(run.manifest)}"
+                f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}{again}"
+                f"{self._about_unread(run.manifest)}"
             )
         return results
 
@@ -533,7 +535,9 @@ class Runner:
 
     def _about_unread(self, manifest: Manifest) -> str:
         """What to do about replies without a verdict, if there are any and the judge was asked once."""
-        if self._settings.reask is not None or not any(task.counts.get("unread") for task in manifest.tasks.values()):
+        if self._settings.reask is not None or not any(
+            task.counts.get("unread") and task.protocol.get("judges") for task in manifest.tasks.values()
+        ):
             return ""
         return (
             ". Replies that hold no verdict are kept; a run of its own with --reask N asks for them up to N times more"

@@ -260,8 +260,7 @@ def score(
     # An imported file may hold judgements without the answers, which must have existed.
     answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
     absent = sum(example.id not in answered for example in data.examples)
-    for judgement in verified:
-        counts[judgement.verdict.label if judgement.verdict.label in (*KILLED, "error") else "verified"] += 1
+    counts.update(map(checked_as, verified))
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
     return Scored(scores, rows, rereading.styles, begun | counts)
 
@@ -287,12 +286,15 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     '12 examples; 24 verdicts, all read'
     >>> counts_in_words({"examples": 6, "verified": 5, "without_answer": 1})
     '6 examples, 5 verified, 1 without an answer'
+    >>> counts_in_words({"examples": 6, "verified": 5, "unread": 1})
+    '6 examples; 6 verdicts, 5 verified, 1 unread'
     """
     there = {name: count for name, count in counts.items() if count}
     named = [f"{count:,} {IN_WORDS.get(name, name.replace('_', ' '))}" for name, count in there.items()]
-    judged = [text for name, text in zip(there, named, strict=True) if name in ENDS]
+    ends = (*ENDS, "verified") if "unread" in there else ENDS
+    judged = [text for name, text in zip(there, named, strict=True) if name in ends]
     rest = ", ".join(text for text in named if text not in judged)
-    total = sum(there.get(name, 0) for name in ENDS)
+    total = sum(there.get(name, 0) for name in ends)
     if not judged:
         return rest
     ended = f"all {judged[0].partition(' ')[2]}" if len(judged) == 1 else ", ".join(judged)
@@ -396,6 +398,14 @@ def ending(judgement: Judgement, verdict: Verdict) -> str:
     if not judgement.replies and verdict.label is not None:
         return "skipped"
     return "reasked_and_read" if len(judgement.replies) > 1 else "read"
+
+
+def checked_as(judgement: Judgement) -> str:
+    """Say how a check ended: ``verified``, ``unread``, or what stopped the verifier."""
+    label = judgement.verdict.label
+    if label in (*KILLED, "error"):
+        return label
+    return "unread" if judgement.verdict.value is None else "verified"
 
 
 def verify(

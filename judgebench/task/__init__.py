@@ -134,6 +134,19 @@ def plain_rulings(example: Example, generation: Generation | None, judgement: Ju
     return (Ruling(rule=judgement.judge, held=held, found=found, note=verdict.label or ""),)
 
 
+def rulings_of(
+    task: "Task | None", example: Example, generation: Generation | None, judgement: Judgement
+) -> tuple[Ruling, ...]:
+    """What a verifier's judgement says; without a task, the verdict as it was recorded. Without a verdict no rule was
+    held or broken, and why there is none stands in its place.
+    """
+    rulings = tuple((plain_rulings if task is None else task.rulings)(example, generation, judgement))
+    if judgement.verdict.value is not None:
+        return rulings
+    why = judgement.verdict.error or ""
+    return tuple(msgspec.structs.replace(ruling, held=None, found="", note=why) for ruling in rulings)
+
+
 def no_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
     """The cases of a task whose answers are verified."""
     return ()

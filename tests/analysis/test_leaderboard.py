@@ -370,7 +370,7 @@ def test_a_run_that_lacks_too_much_has_no_rank(tmp_path: Path, unread: int) -> N
     assert (among, ranks) == (None, [("whole", 1), ("mine", None)])
     for form in ("rich", "md", "csv"):
         told = " ".join(shown(form, str(tmp_path)).split())
-        assert f"not ranked, because of 805 verdicts {unread} unread" in told
+        assert f"not ranked, because {unread} of 805 verdicts are unread" in told
 
 
 def test_a_run_is_let_among_published_rows_by_itself(tmp_path: Path) -> None:

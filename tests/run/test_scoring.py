@@ -77,12 +77,12 @@ def test_judgements_that_are_gone_are_missing(run: Path) -> None:
     ended = judgebench(["score", run, "--tasks", SUMS, "--json"], code=4)
     rating = next(score for score in scores_of(ended) if score["metric"] == "rating")
     assert (rating["value"], rating["n"], rating["n_missing"]) == (8.0, 40, 60)
-    assert "60 missing" in ended.stderr
+    assert "60 of 200 verdicts are missing" in ended.stderr
     assert "judgebench judge" in ended.stderr
     assert counts_of(run)["missing"] == 60
     assert manifest_of(run).status == "incomplete"
     (run / "sums" / "judgements.jsonl").unlink()
-    assert "100 missing" in judgebench(["score", run, "--tasks", SUMS], code=4).stderr
+    assert "100 of 200 verdicts are missing" in judgebench(["score", run, "--tasks", SUMS], code=4).stderr
 
 
 def test_a_lost_line_is_within_the_limit_and_counted(run: Path) -> None:
