@@ -26,10 +26,10 @@ _BRACKETED = re.compile(r":\s*\[(-?\d+(?:\.\d+)?)\]")
 
 
 def grade_lines(text: str) -> dict[str, float]:
-    """The numbers of a text by the names before their colons; later ones win, and bracketed ones over bare ones.
+    r"""The numbers of a text by the names before their colons; later ones win, and bracketed ones over bare ones.
 
-    >>> grade_lines("At 10:30 he left: 5 men. Coherent: [12]")
-    {'At 10': 30.0, 'he left': 5.0, '. Coherent': 12.0}
+    >>> grade_lines("At 10:30 he left: 5 men\nCoherent: [12]")
+    {'At 10': 30.0, 'he left': 5.0, 'Coherent': 12.0}
     """
     found = {}
     for pattern in (_BARE, _BRACKETED):
