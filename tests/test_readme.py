@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from judgebench import load_run
-from judgebench.cli import app
+from judgebench import load_run, tasks
+from judgebench.cli import COMMANDS, app
 from judgebench.errors import JudgebenchError
 from tests.shared_data import SharedData
 
@@ -69,6 +69,24 @@ def test_the_table_of_contents_leads_somewhere() -> None:
     asked = re.findall(r"\]\(#([^)]+)\)", text)
     assert len(asked) >= 12
     assert set(asked) <= there
+
+
+def test_every_command_and_every_task_is_named() -> None:
+    """The table of commands has a row that begins with each command, and the table of tasks leads to each task."""
+    text = README.read_text()
+    table = text[text.index("## Commands") : text.index("## Tasks")]
+    first = " ".join(line.split(" | ")[0] for line in table.splitlines() if line.startswith("| "))
+    assert [name for name in COMMANDS if not re.search(rf"`{name}\b", first)] == []
+    listed = text[text.index("## Tasks") :]
+    assert [name for name in tasks.names() if f"(tasks/{name}/README.md)" not in listed] == []
+
+
+def test_the_sizes_of_starter_sets_are_right() -> None:
+    """The page names the least and the greatest number of items that a starter set has."""
+    sizes = [
+        len(tasks.load(tasks.TaskSpec(name), starter=True)[0].load(lambda _: b"").examples) for name in tasks.names()
+    ]
+    assert f"starter sets of {min(sizes)} to {max(sizes)} items" in README.read_text()
 
 
 def interpret(text: str) -> str:
