@@ -101,6 +101,9 @@ def _for_terminal(lines: Iterable[str]) -> Iterator[str]:
     """Lines folded between words, with what follows the first line further right; a command stays in one piece."""
     width = shutil.get_terminal_size().columns
     for line in (part for text in lines for part in text.split("\n")):
+        if len(line) <= width and folded(line, width) == [line]:
+            yield line
+            continue
         text, arrow, command = line.partition(COMMAND) if len(line) > width else (line, "", "")
         indent = len(text) - len(text.lstrip(" "))
         first, *more = folded(text[indent:], max(FOLDED, width - indent - FURTHER))

@@ -27,6 +27,9 @@ def test_a_terminal_sees_what_each_task_measures(columns: int) -> None:
     terminal = shown("tasks", "list", columns=columns)
     text = " ".join(terminal.text.split())
     assert len(terminal.lines) < 5 * len(tasks.names())
+    # Folded once: what is no name stands below the first sentence, and no word is left alone further left.
+    further = [line for line in terminal.lines if line.startswith(" ")]
+    assert {len(line) - len(line.lstrip()) for line in further} == {terminal.lines[0].index("How often")}
     assert "alpacaeval@2 How often a judge prefers" in text
     assert "judged by openai:gpt-4-1106-preview (not served since 2026-10-23); 805 items; also @1" in text
     assert "verified; 1,319 items; also @5shot, @cot-llama, @chat" in text
