@@ -239,9 +239,8 @@ def _demands(candidate: Run, policy: Policy) -> tuple[dict[str, Demand], list[st
         rest = []
     if not demands:
         raise UsageError("nothing says how much may be lost: give --max-drop, or a policy with a max_drop")
-    return demands, [
-        f"{candidate.tasks[key].task_manifest.label} is not gated: the policy has no max_drop for it" for key in rest
-    ]
+    listed = ", ".join(candidate.tasks[key].task_manifest.label for key in rest)
+    return demands, [f"not gated, because the policy has no max_drop for them: {listed}"] if rest else []
 
 
 def _labels(run: Run) -> str:

@@ -346,6 +346,16 @@ def test_a_metric_without_any_value_is_inconclusive_with_its_reason(tmp_path: Pa
     assert "the baseline lacks 40 of 40" in sentence(found.checks[0])
 
 
+def test_tasks_that_a_policy_does_not_name_are_listed_in_one_note(tmp_path: Path) -> None:
+    """A policy of one task of three says in a line which two are not gated."""
+    values: list[float | None] = [1.0, 0.0] * 20
+    run = write_run(tmp_path / "a", dict.fromkeys(("gsm8k", "ifeval", "math"), values), version="")
+    notes = gate(run, run, Policy(tasks={"gsm8k": TaskPolicy(max_drop=8.0)})).notes
+    assert [note for note in notes if "not gated" in note] == [
+        "not gated, because the policy has no max_drop for them: ifeval@, math@"
+    ]
+
+
 def test_a_gate_without_a_drop_is_refused(tmp_path: Path) -> None:
     """A policy that says nothing of a drop gates nothing."""
     runs = [write_run(tmp_path / name, [1.0, 0.0]) for name in ("a", "b")]
