@@ -74,6 +74,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         groups=means.groups,
         summarise=summarise,
         metric_sums=sums,
+        answers_are_labels=chosen == LETTER,
         repeats=chosen == LETTER,
         reads_likelihoods=chosen == LIKELIHOOD,
         plain_prompts=chosen == LIKELIHOOD and not settings.chat,

@@ -102,6 +102,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         groups=groups,
         summarise=scores.summarise,
         metric_sums=scores.sums,
+        answers_are_labels=not judged,
         repeats=True,
         importers={
             "outputs": import_answers,

@@ -33,12 +33,13 @@ class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def inspect_outputs(
-    task: str, generations: Iterable[Generation], fragments: Sequence[str], *, judged: bool = True
+    task: str, generations: Iterable[Generation], fragments: Sequence[str], *, judged: bool = True, labels: bool = False
 ) -> list[Finding]:
     """Count empty, constant, cut off, verdict-like and prompt-forging outputs among the answers that did not fail.
 
     ``fragments`` are lines of the judge prompt; an output with two of them is addressed to the judge. The last two
-    checks are skipped if no judge reads the answers (``judged`` is false). Of options that were weighed nothing was
+    checks are skipped if no judge reads the answers (``judged`` is false), and that of constant ones where answers are
+    ``labels``, which many items share. Of options that were weighed nothing was
     written, and several items may have the same.
     """
     written = (generation for generation in generations if generation.likelihoods is UNSET)
@@ -60,6 +61,8 @@ def inspect_outputs(
         ("filtered_output", endings["content_filter"], 0.0, "were stopped by a content filter"),
         ("unclosed_thinking", still_thinking, 0.01, "ended while the model was still thinking: no answer"),
     ]
+    if labels:
+        checks = [check for check in checks if check[0] != "constant_output"]
     if judged:
         verdict_like = sum(VERDICT_LIKE.search(text) is not None for text in texts)
         forging = sum(sum(fragment in text for fragment in fragments) >= 2 for text in texts)

@@ -133,7 +133,9 @@ def _finish_task(
         # Judged by another model than it seemed beforehand: what was paid for is kept and scored.
         refused = error
     folder.write_scores(_with_styles(task, scored), scores)
-    findings = inspect_outputs(task.name, generations.values(), data.fragments, judged=bool(data.judges))
+    findings = inspect_outputs(
+        task.name, generations.values(), data.fragments, judged=bool(data.judges), labels=task.answers_are_labels
+    )
     findings += inspect_length_control(task.name, task.metrics, scores)
     findings += inspect_grading(task.name, verified)
     return ScoredTask(scores, findings, refused)

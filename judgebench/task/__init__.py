@@ -250,6 +250,8 @@ class Task:
     """The candidate reads plain text, so that it needs no chat template."""
     without_likelihoods: Mapping[str, str] = field(default_factory=dict)
     """Options with which a candidate is asked that cannot say so; empty if it is refused."""
+    answers_are_labels: bool = False
+    """An answer is one of a few labels or letters, so many items have the same."""
     repeats: bool = False
     """Its metrics accept several answers to one item, so ``--repeats`` may ask for them."""
     seeds: Mapping[str, int] = field(default_factory=dict)

@@ -40,6 +40,7 @@ def test_options_that_were_weighed_are_no_outputs() -> None:
     weighed = [msgspec.structs.replace(one, likelihoods=(-1.0, -2.0)) for one in generations(["yes"] * 20)]
     assert flagged(inspect_outputs("t", weighed, ())) == set()
     assert flagged(inspect_outputs("t", generations(["yes"] * 20), ())) == {"constant_output"}
+    assert flagged(inspect_outputs("t", generations(["yes"] * 20), (), labels=True)) == set()
 
 
 def test_honest_outputs_are_not_flagged() -> None:
