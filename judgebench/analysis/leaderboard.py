@@ -351,7 +351,8 @@ def group_rows(
     for (task, place), members in sorted(grouped.items(), key=_group_order):
         table = held.get((task, place))
         metrics = tuple(metric for metric in metrics_of.get(task, ()) if any(metric in row.scores for row in members))
-        metrics = metrics or tuple(sorted({metric for row in members for metric in row.scores}))
+        # A run lists a task's headline first, also of a task that is unknown here.
+        metrics = metrics or tuple(dict.fromkeys(metric for row in members for metric in row.scores))
         # A metric without any value, for lack of an official file, cannot rank.
         metrics = tuple(sorted(metrics, key=lambda metric: all(value_of(row, metric) is None for row in members)))
         if table is not None:

@@ -221,13 +221,15 @@ def _flips(report: Report, task: TaskReport) -> Figure:
 
 def _ladder(report: Report, task: TaskReport) -> Figure:
     """The runs by their headline number, the best first, with the ranks that are certain."""
-    scored = [
-        (place, next((one for one in opened.task.scores if one.group is None and one.value is not None), None))
+    listed = [
+        (place, one)
         for place, opened in enumerate(task.opened)
+        for one in opened.task.scores
+        if one.group is None and one.value is not None
     ]
-    known = [(place, one) for place, one in scored if one is not None and one.value is not None]
-    if not known:
+    if not listed:
         raise UsageError(f"{task.label} has no number in any run")
+    known = [(place, one) for place, one in listed if one.metric == listed[0][1].metric]
     compared = comparison_of(report, task)
     certain = {
         one.run: ranks(one.low, one.high)

@@ -450,6 +450,10 @@ def test_the_other_commands_read_such_runs(place: Path, command: Command) -> Non
     compared = json.loads(judgebench(["compare", "one", "two", *files, "--format", "json"]).stdout)
     assert -62.5 in numbers(compared)
     assert "answers" in judgebench(["leaderboard", "one", "two", *files]).stdout
+    for named in ([], files):
+        rows = csv.DictReader(judgebench(["leaderboard", "one", "two", *named, "--format", "csv"]).stdout.splitlines())
+        # Not by avg_length or another that comes first by letter: a run lists its task's headline first.
+        assert {row["metric"] for row in rows if row["rank"]} == {"win_rate"}
     assert "good tides" in judgebench(["show", "one", *files, "--item", "0"]).stdout
     assert judgebench(
         ["gate", "--candidate", "two", "--baseline", "one", "--max-drop", "5", *files], code=None
