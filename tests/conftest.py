@@ -12,6 +12,7 @@ from judgebench import redaction
 from tests.browser import NEEDS_BROWSER, PROGRAM
 from tests.threads import remember_threads
 
+ROOT = Path(__file__).parents[1]
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
@@ -34,6 +35,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(NEEDS_BROWSER)
 
 
+def files_of_root() -> set[str]:
+    """Names of the files in the checkout's own folder."""
+    with os.scandir(ROOT) as entries:
+        return {entry.name for entry in entries if entry.is_file() and not entry.name.startswith(".")}
+
+
 def hide_the_user(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Let cache and home lie in the folder, and the day be one; keys and mirrors of the user are not seen."""
     for name in list(os.environ):
@@ -53,6 +60,15 @@ def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         hide_the_user(patch, tmp_path_factory.mktemp("shared"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_checkout() -> Iterator[None]:
+    """A test that writes a file into the folder of the checkout, which is where it runs, fails."""
+    before = files_of_root()
+    yield
+    left = files_of_root() - before
+    assert not left, f"the test left {', '.join(sorted(left))} in the checkout; let it write into tmp_path"
 
 
 @pytest.fixture(autouse=True)

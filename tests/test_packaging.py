@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("judgebench", "tasks", "templates", "leaderboards", "tests", "benchmarks", "scripts")
 DATA = ("tasks", "templates", "leaderboards")
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "_data")
+OF_ROOT = {
+    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "action.yml", "conftest.py"),
+    *("constraints-vllm.txt", "constraints.txt", "pyproject.toml"),
+}
+"""The files of the checkout's own folder, but for hidden ones."""
 WHERE = """
 import json
 from judgebench import __file__, __version__
@@ -50,6 +55,13 @@ def run(*command: str | Path, cwd: Path, environment: dict[str, str] | None = No
     )
     assert found.returncode == 0, found.stderr[-2000:]
     return found.stdout
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="an sdist has no history")
+def test_no_stray_file_is_tracked_beside_the_folders() -> None:
+    """What a command wrote into the working directory by its default is not committed."""
+    tracked = run("git", "ls-files", "-z", cwd=ROOT).split("\0")
+    assert {name for name in tracked if name and "/" not in name and not name.startswith(".")} == OF_ROOT
 
 
 def build(project: Path, target: str, out: Path) -> Path:
