@@ -254,6 +254,8 @@ def _next_step(bridge: "Bridge", path: Path) -> str:
             "it is refused and predicts nothing: judge more models, spread over the official range "
             "(`judgebench bridge make --plan N` names some), and make it again"
         )
+    if bridge.judge.retired:
+        return f"its judge is served no longer: use it for runs that it judged, judgebench score RUN --bridge {path}"
     return f"use it with: judgebench eval … --bridge {path}"
 
 

@@ -311,7 +311,9 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
             p_value = 0.0
         alias = self.judge.served_model is None or not is_dated(self.judge.served_model)
         undated = alias and not is_dated(self.judge.identity) and not self.judge.local
-        return drift_rule(p_value, self.age_days) + Findings((), ("alias",) if undated else ())
+        return drift_rule(p_value, self.age_days) + Findings(
+            (), ("alias",) if undated and not self.judge.retired else ()
+        )
 
     @cached_property
     def fits(self) -> Mapping[str, BridgeFit]:

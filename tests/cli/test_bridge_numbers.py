@@ -11,11 +11,12 @@ from zlib import crc32
 import pytest
 
 from judgebench import api
+from judgebench.cli.bridge import _next_step
 from judgebench.models.scripted import ScriptedModel, last_message, playing
 from judgebench.records import Request
 from judgebench.run.bridge_files import Bridge, read_bridge
 from tests.commands import judgebench
-from tests.made_bridges import JUDGED, OFFICIAL
+from tests.made_bridges import JUDGED, OFFICIAL, made_bridge
 from tests.made_runs import write_totals
 
 MODEL = "gpt-4.1-2025-04-14"
@@ -326,3 +327,11 @@ def test_names_from_others_cannot_speak_to_the_terminal(bench: Bench) -> None:
     shown = judgebench(["bridge", "show", bench.path, "-v"], COLUMNS="200").stdout
     assert "\x1b[31m" not in shown
     assert "red[bold]" in shown
+
+
+def test_a_bridge_of_a_judge_that_is_gone_is_for_its_runs() -> None:
+    """Nobody can ask it again, so its name means what it meant, and no new run is judged by it."""
+    bridge = made_bridge(judge="gpt-4-1106-preview", served_model="gpt-4-1106-preview")
+    assert "alias" not in bridge.findings.marks
+    assert "alias" in made_bridge(judge="gpt-5.1", served_model="gpt-5.1").findings.marks
+    assert "judgebench score RUN --bridge b.json" in _next_step(bridge, Path("b.json"))
