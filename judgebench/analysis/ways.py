@@ -6,7 +6,7 @@ and labels estimate what people would say. A cascade that takes no less than the
 Nothing is sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,16 @@ from judgebench import tasks
 from judgebench.analysis.bridge_plans import judging_calls
 from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expected_width, require_agreement
 from judgebench.analysis.official_tables import official_table
-from judgebench.display import dollars
+from judgebench.analysis.published import unlike_published
+from judgebench.display import dollars, shortened
 from judgebench.errors import ModelError, UsageError
-from judgebench.models.opening import model_name, parse_model, shutdown_of
+from judgebench.models.opening import is_here, model_name, parse_model, shutdown_of, unlisted
 from judgebench.run.bridge_files import Bridge, BridgeMetric, fit_metric, read_bridge
+from judgebench.run.bridging import OtherProtocol, unlike
 from judgebench.run.dry_run import Stage
 from judgebench.run.labels import labelled_metric
 from judgebench.run.loading import load_task, source_finder
-from judgebench.run.reading import TaskRun, read_run
+from judgebench.run.reading import Run, TaskRun, read_run
 from judgebench.run.run_tasks import NO_FILES
 from judgebench.run.seats import alternatives
 from judgebench.run.settings import Settings
@@ -87,7 +89,7 @@ class Ways(Struct, frozen=True, kw_only=True):
     """Whether the run holds the judge's verdicts already."""
     ways: tuple[Way, ...]
     cheapest: Kind | None
-    """The one that reaches the width for the least USD; null if none does, or no price is known."""
+    """The one that reaches the width for the least USD; null if none does or has a price, or several cost nothing."""
     notes: tuple[str, ...]
 
 
@@ -103,6 +105,7 @@ class Need:
     judge: tuple[str, ...] = ()
     """The judge of today; by default that of the run, or the first of the task's that is served."""
     dear: str | None = None
+    """By default that of the run, if it is a cascade."""
     bridge: Path | None = None
     usd_per_label: float | None = None
     agreement: float | None = None
@@ -124,7 +127,15 @@ class _Situation:
     ready: tuple[Bridge, BridgeMetric] | None
     """The bridge that is there, and the metric in it."""
     judge: tuple[str, ...]
+    judges: Collection[str]
+    """The names of the task's judges."""
     judged: bool
+    official: bool
+    """Whether the run was judged as the published rows were, by the official judge."""
+    bridged: bool
+    """Whether the run was judged as the models of the bridge that is there."""
+    unfit: str
+    """Why that bridge would predict no run of the judge; empty if it would."""
     cost: Callable[[tuple[str, ...]], Stage]
     """What a judge takes for all examples of a model."""
 
@@ -136,6 +147,8 @@ def ways_to(need: Need, settings: Settings) -> Ways:
     ways = (_bridge(found), _cascade(found, dear), *([] if dear is None else [dear]), _labels(found))
     priced = [way for way in ways if way.possible and way.usd is not None]
     best = min(priced, key=lambda way: way.usd or 0.0, default=None)
+    if len([way for way in priced if not way.usd]) > 1:
+        best = None  # time on this machine decides, or people's, and neither is known
     return Ways(
         task=found.task.label,
         metric=found.metric.name,
@@ -168,18 +181,21 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     _require_width(need.half_width, metric)
     if need.agreement is not None:
         require_agreement(need.agreement)
-    stored = None if need.run is None else _stored(need.run, task, specs[0])
-    judge = need.judge or _usual_judge(task, stored)
+    run = None if need.run is None else _run(need.run, task, specs[0])
+    stored = None if run is None else run.tasks[task.name]
+    ready = None if need.bridge is None else _ready(need.bridge, task, metric)
+    judge = need.judge or _judge_of_bridge(ready) or _usual_judge(task, stored)
+    if need.dear is None and (own := _dear_of(stored)) not in judge:
+        need = replace(need, dear=own)
     for text in judge:
-        _require_served("--judge", text, task)
+        _require_usable("--judge", text, task)
     if need.dear is not None:
-        _require_served("--cascade", need.dear, task)
+        _require_usable("--cascade", need.dear, task)
         if parse_model(need.dear)[0] in [parse_model(text)[0] for text in judge]:
             raise UsageError(
                 f"--cascade {need.dear} is the judge of all examples, too; name two different models, the cheap one "
                 "with --judge"
             )
-    ready = None if need.bridge is None else _ready(need.bridge, task, metric)
     loaded = load_task(specs[0], source_finder(settings), starter=False)
     task, examples = loaded.task, len(loaded.data.examples)
     if not loaded.data.judges:
@@ -187,8 +203,15 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     score = stored.overall.get(name) if stored else None
 
     def cost(judges: tuple[str, ...]) -> Stage:
-        return judging_calls(replace(settings, tasks=need.task, judges=judges))
+        stage = judging_calls(replace(settings, tasks=need.task, judges=judges))
+        if all(is_here(parse_model(text)[0]) for text in judges):
+            return stage
+        return msgspec.structs.replace(stage, usd_low=None, usd_likely=None, usd_high=None)
 
+    def whole() -> Sequence[str]:
+        return [example.id for example in loaded.data.examples]
+
+    bridged = ready is not None and stored is not None and not unlike(ready[0], stored.task_manifest, whole)
     return _Situation(
         need=need,
         task=task,
@@ -199,7 +222,15 @@ def _situation(need: Need, settings: Settings) -> _Situation:
         stored=stored,
         ready=ready,
         judge=judge,
-        judged=stored is not None and set(_named(_judges_of(stored))) == set(_named(judge)),
+        judges=tuple(loaded.data.judges),
+        judged=stored is not None
+        and set(_named(_judges_of(stored))) == set(_named(judge))
+        and _asked_as(stored, loaded.data.judges),
+        official=run is not None and _officially_judged(run, task),
+        bridged=bridged,
+        unfit=""
+        if ready is None or bridged
+        else _unfit(ready[0], replace(settings, tasks=need.task, judges=judge, bridge=(str(need.bridge),))),
         cost=cost,
     )
 
@@ -231,12 +262,57 @@ def _ready(path: Path, task: Task, metric: Metric) -> tuple[Bridge, BridgeMetric
     return bridge, found
 
 
-def _stored(path: Path, task: Task, spec: tasks.TaskSpec) -> TaskRun:
+def _unfit(bridge: Bridge, settings: Settings) -> str:
+    """Why a bridge would predict no run by the judges of the settings, as ``eval`` would say; empty if it would."""
+    of = f"the bridge {bridge.name} is only for runs that {shortened(bridge.judge_shown, 80)} judged"
+    if bridge.judge.retired:
+        return f"{of}, which is served no longer; `judgebench score RUN --bridge` predicts such a run"
+    try:
+        judging_calls(settings)
+    except OtherProtocol as error:
+        return f"{of}; with {', '.join(settings.judges)} it differs in {error.differences}"
+    return ""
+
+
+def _judge_of_bridge(ready: tuple[Bridge, BridgeMetric] | None) -> tuple[str, ...]:
+    """The judge that runs need for a bridge, if it is a vendor's and served: a file chooses nobody else to ask."""
+    if ready is None:
+        return ()
+    judges = tuple(filter(None, ready[0].judge.spec.split(", ")))
+    return judges if all(map(_served_by_vendor, judges)) else ()
+
+
+def _served_by_vendor(text: str) -> bool:
+    try:
+        spec, _ = parse_model(text)
+    except UsageError:
+        return False
+    return spec.backend.vendor is not None and not _gone(text)
+
+
+def _dear_of(stored: TaskRun | None) -> str | None:
+    """The dear judge of a cascade's run, on the same terms."""
+    cascade = None if stored is None else stored.task_manifest.cascade
+    return cascade.dear if cascade is not None and _served_by_vendor(cascade.dear) else None
+
+
+def _asked_as(stored: TaskRun, judges: Collection[str]) -> bool:
+    """Whether a run's judges had the prompts and rules of these, which the task has by name."""
+    protocol = stored.task_manifest.protocol
+    return set(protocol.get("judges", {})) == set(judges) and not protocol.get("own_judge")
+
+
+def _officially_judged(run: Run, task: Task) -> bool:
+    made = run.tasks[task.name].task_manifest
+    return bool(task.judge_models) and not unlike_published(task, made.protocol, made.code, run.manifest)
+
+
+def _run(path: Path, task: Task, spec: tasks.TaskSpec) -> Run:
     files = {task.name: Path(spec.name)} if tasks.is_file(spec.name) else NO_FILES
     run = read_run(path, files)
     if task.name not in run.tasks:
         raise UsageError(f"{path} has no task {task.name!r}; it has {', '.join(run.tasks)}")
-    return run.tasks[task.name]
+    return run
 
 
 def _named(specs: Sequence[str]) -> list[str]:
@@ -269,9 +345,21 @@ def _gone(text: str) -> bool:
     return end is not None and end.over
 
 
-def _require_served(flag: str, text: str, task: Task) -> None:
-    """Raise :class:`ModelError` for a judge that its vendor serves no longer."""
-    end = shutdown_of(*parse_model(text))
+def _require_usable(flag: str, text: str, task: Task) -> None:
+    """Raise :class:`ModelError` for a judge that its vendor serves no longer, :class:`UsageError` for one that is no
+    vendor's and no checkpoint.
+    """
+    spec, arguments = parse_model(text)
+    end = shutdown_of(spec, arguments)
+    try:
+        missing = not is_here(spec) and "/" not in spec.target
+    except UsageError as error:
+        raise UsageError(f"{flag} {text}: {error}") from error
+    if missing:
+        raise UsageError(
+            f"{flag} {text} names neither a vendor's model, such as openai:gpt-5.1, nor a checkpoint on this machine, "
+            "such as org/name or a folder; `judgebench judges list` names judges with their models"
+        )
     if end is not None and end.over:
         raise ModelError(f"{flag} {text} cannot be asked: {end.sentence}. {alternatives(task)}")
 
@@ -291,7 +379,10 @@ def _bridge(found: _Situation) -> Way:
     need, metric = found.need, found.metric
     official = ", ".join(sorted(set(_named(tuple(found.task.judge_models.values()))))) or "the official judge"
     gives = f"what {official} would say, predicted"
-    mine = None if found.judged else found.cost(found.judge)
+    if found.official:
+        why = "the official judge itself judged the run: its number needs no bridge"
+        return Way(kind="bridge", gives=gives, possible=False, reason=why)
+    mine = None if found.bridged or (found.judged and found.ready is None) else found.cost(found.judge)
     if found.ready is not None:
         return _ready_bridge(found, *found.ready, gives, mine)
     try:
@@ -339,9 +430,11 @@ def _bridge(found: _Situation) -> Way:
 
 def _ready_bridge(found: _Situation, bridge: Bridge, metric: BridgeMetric, gives: str, mine: Stage | None) -> Way:
     """A bridge that is there: only the new model is judged."""
+    if found.unfit:
+        return Way(kind="bridge", gives=gives, possible=False, reason=found.unfit)
     fit = fit_metric(metric, bridge.models)
     width, refused = fit.forecast(fit.n), list(fit.reasons)
-    if found.value is not None and found.judged:
+    if found.value is not None and found.bridged:
         predicted = fit.predict(found.value)
         refused += predicted.reasons
         width = width if predicted.interval is None else (predicted.interval.high - predicted.interval.low) / 2
@@ -374,7 +467,11 @@ def _dear_alone(found: _Situation) -> Way | None:
     dear = found.need.dear
     if dear is None:
         return None
-    there = set(_named(_judges_of(found.stored))) == set(_named((dear,)))
+    there = (
+        found.stored is not None
+        and set(_named(_judges_of(found.stored))) == set(_named((dear,)))
+        and _asked_as(found.stored, found.judges)
+    )
     cost = None if there else found.cost((dear,))
     assumed = ["its verdicts on the run are there" if there else f"{dear} judges all {found.examples:,} examples"]
     if found.metric.is_mean and found.metric.limits is not None:
@@ -403,7 +500,9 @@ def _cascade(found: _Situation, alone: Way | None) -> Way:
         why = f"{metric.name} is no plain mean over examples"
         return Way(kind="cascade", gives=gives, possible=False, reason=why)
     if dear is None or alone is None:
-        return Way(kind="cascade", gives=gives, possible=False, reason="name the dear judge with --cascade")
+        own = None if found.stored is None else found.stored.task_manifest.cascade
+        gone = f"{shortened(own.dear, 80)}, the run's own, is not planned with: " if own else ""
+        return Way(kind="cascade", gives=gives, possible=False, reason=f"{gone}name the dear judge with --cascade")
     gain, sd, assumed = _pilot(found)
     span = metric.span if metric.win_share else None
     n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=span)
@@ -522,11 +621,17 @@ def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
     if official and not any(map(_gone, official)):
         names = ", ".join(official)
         notes.append(f"the official judge is still served: {names} gives the official number itself, without a bridge")
-    elif official and set(_named(official)) == set(_named(_judges_of(found.stored))):
-        notes.append("the official judge itself judged the run: its number needs no bridge")
-    for text in found.judge:
+    for text in (*found.judge, *filter(None, [found.need.dear])):
+        spec, arguments = parse_model(text)
+        if unknown := unlisted(spec, arguments):
+            notes.append(f"{unknown}; `judgebench judges list` lists those that are")
+        if not is_here(spec):
+            notes.append(f"{text} is not on this machine, and nobody has asked the hub whether it is there")
         if (end := shutdown_of(*parse_model(text))) is not None and end.soon:
-            notes.append(f"{text} is served until {end.day}: take a judge that lasts, with --judge")
+            flag = "--judge" if text in found.judge else "--cascade"
+            notes.append(
+                f"{text} is served until {end.day}: take a judge that lasts, with {flag} (`judgebench judges list`)"
+            )
     labels = next(way for way in ways if way.kind == "labels")
     if labels.possible and labels.usd is None and found.need.usd_per_label is None:
         notes.append("labels are not priced: --usd-per-label says what one costs")

@@ -50,10 +50,16 @@ def plan(
     ] = None,
     judge: Annotated[
         list[str],
-        typer.Option(help="With --half-width: the judge of today. Default: the run's, or the task's.", metavar="J"),
+        typer.Option(
+            help="With --half-width: the judge of today. Default: the bridge's, the run's, or the task's.", metavar="J"
+        ),
     ] = [],  # noqa: B006
     cascade: Annotated[
-        str | None, typer.Option(help="With --half-width: the dear judge of a cascade.", metavar="DEAR")
+        str | None,
+        typer.Option(
+            help="With --half-width: the dear judge of a cascade. Default: that of the run, if it is one.",
+            metavar="DEAR",
+        ),
     ] = None,
     bridge: Annotated[
         Path | None, typer.Option(help="With --half-width: a bridge that is there already.", metavar="FILE")
@@ -143,6 +149,16 @@ def _plan_ways(
 NAMES = {"dear": "dear judge alone"}
 
 
+def _cheapest(made: "Ways") -> str:
+    """Which way is the cheapest, as far as prices are known."""
+    free = [NAMES.get(way.kind, way.kind) for way in made.ways if way.possible and way.usd == 0]
+    if made.cheapest is None:
+        decides = f"no USD are paid for {' and '.join(free)}: the time that they take decides"
+        return decides if free else "none of them can be priced, or reaches the width"
+    priced = all(way.usd is not None for way in made.ways if way.possible)
+    return f"cheapest{'' if priced else ' of those with a price'}: {NAMES.get(made.cheapest, made.cheapest)}"
+
+
 def _ways_sheet(made: "Ways") -> Sheet:
     judged = "whose verdicts on the run are there" if made.judged else "which has judged nothing yet"
     rows = tuple(
@@ -157,11 +173,7 @@ def _ways_sheet(made: "Ways") -> Sheet:
         )
         for way in made.ways
     )
-    notes = (
-        [f"cheapest: {NAMES.get(made.cheapest, made.cheapest)}"]
-        if made.cheapest
-        else ["none of them can be priced, or reaches the width"]
-    )
+    notes = [_cheapest(made)]
     notes += [f"{way.kind}: {way.models} published models are judged first" for way in made.ways if way.models]
     notes.append(
         "examples: an interval for these holds on these examples alone; one for like these counts their sampling, too"

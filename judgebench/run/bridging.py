@@ -51,6 +51,14 @@ Population = Callable[[], Sequence[str]]
 """Reads the ids of all items of the benchmark; asked only of a run on a part of them."""
 
 
+class OtherProtocol(UsageError):
+    """A run was not judged as a bridge's models were; ``differences`` names the fields, with both values."""
+
+    def __init__(self, message: str, differences: str) -> None:
+        super().__init__(message)
+        self.differences = differences
+
+
 @dataclass(frozen=True, kw_only=True)
 class JudgedRun:
     """What a bridge needs of a run: one task of it, with its scores."""
@@ -325,11 +333,13 @@ def require_same_protocol(bridge: Bridge, task_manifest: TaskManifest, populatio
         return
     values = (f"{name} ({_said(bridge, task_manifest, name)})" for name in fields[:6])
     more = f" and {len(fields) - 6} more" if len(fields) > 6 else ""
-    raise UsageError(
+    differences = f"{', '.join(values)}{more}"
+    raise OtherProtocol(
         f"the bridge {shortened(bridge.name, 80)} is for another protocol than this run of "
-        f"{task_manifest.name}@{task_manifest.version}: they differ in {', '.join(values)}{more}. Judge the run as the "
+        f"{task_manifest.name}@{task_manifest.version}: they differ in {differences}. Judge the run as the "
         "bridge's models were judged (`judgebench bridge show` says how), or make a bridge for this protocol; "
-        "`judgebench -v` shows the values"
+        "`judgebench -v` shows the values",
+        differences,
     ) from ValueError(_details(bridge, task_manifest, fields))
 
 

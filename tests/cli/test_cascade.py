@@ -298,6 +298,16 @@ def test_a_cascade_is_the_pilot_of_a_plan(
     gain = pilot["gain"] or 1.7
     n = required_dear(4, sd=pilot["sd_dear"], gain=gain, population=805, span=100)
     assert any(f"judges {n} of 805" in told for told in cascade["assumed"])
+    without = [part for part in (*plan, *files) if part not in ("--cascade", "openai:gpt-4o")]
+    ways = json.loads(judgebench(without, OPENAI_API_KEY="x").stdout)["ways"]
+    assert next(way["reason"] for way in ways if way["kind"] == "cascade").startswith(
+        f"{second}, the run's own, is not"
+    )
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["tasks"]["alpacaeval"]["cascade"]["dear"] = "openai:gpt-4o"
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    ways = json.loads(judgebench(without, OPENAI_API_KEY="x").stdout)["ways"]
+    assert cascade in ways
 
 
 def test_an_estimate_is_no_result_for_the_hub(

@@ -1,15 +1,22 @@
 """``plan --half-width``: what a bridge, a cascade and labels take for a number this sure, and which is cheapest."""
 
+import gzip
 import json
+import shlex
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from judgebench.analysis.label_sample import expected_width
+from judgebench.codec import canonical_hash
 from judgebench.exchange.importing import import_run
-from judgebench.run.bridge_files import fit_metric, write_bridge
+from judgebench.run.bridge_files import Bridge, fit_metric, write_bridge
+from judgebench.run.bridging import asked_items, bridge_protocol
+from judgebench.run.folder import TaskManifest
+from judgebench.run.predicting import Bridges
 from judgebench.run.settings import Settings
 from judgebench.stats.bridge import forecast_half_width
 from judgebench.stats.cascade import required_dear
@@ -116,7 +123,7 @@ def test_a_run_says_how_much_verdicts_vary(run: Path, flags: Flags, command: Com
     assert found["judge"].startswith("openai:gpt-4.1")
     assert not found["judged"]
     notes = " ".join(found["notes"])
-    assert "the official judge itself judged the run" in notes
+    assert found["ways"]["bridge"]["reason"].startswith("the official judge itself judged the run")
     assert "--usd-per-label says what one costs" in notes
     assert "is served until 2027-01-14: take a judge that lasts" in notes
 
@@ -128,17 +135,102 @@ def test_what_is_impossible_says_why(run: Path, flags: Flags, command: Command) 
     assert controlled["cascade"]["reason"] == "lc_win_rate is no plain mean over examples"
     assert controlled["labels"]["reason"].endswith("of alpacaeval@2 they give win_rate")
     narrow = planned(command, 1, *flags, "--baseline", run, "--usd-per-label", 1)
-    assert narrow["ways"]["bridge"]["reason"].startswith("no number of models reaches it: 60 give plus or minus 7.2")
+    alone = planned(command, 1, *flags)["ways"]["bridge"]["reason"]
+    assert alone.startswith("no number of models reaches it: 60 give plus or minus ")
     assert narrow["ways"]["cascade"]["reason"] == "name the dear judge with --cascade"
     assert narrow["ways"]["labels"]["reason"].startswith("even all 805 labelled give plus or minus 3.3")
     assert narrow["cheapest"] is None
 
 
-def test_a_bridge_that_is_there_costs_the_new_model_s_calls(flags: Flags, tmp_path: Path, command: Command) -> None:
+def fitting_bridge(path: Path, flags: Flags, command: Command, monkeypatch: pytest.MonkeyPatch) -> Bridge:
+    """A made-up bridge of a cheap judge of today, asked as ``eval`` asks it."""
+    write_bridge(path, made_bridge())
+    asked: list[TaskManifest] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Bridges, "require_fitting", lambda _, manifests: asked.extend(manifests))
+        planned(command, 10, *flags, "--judge", CHEAP, "--bridge", path)
+    protocol, (n, ids_hash) = bridge_protocol(asked[0].protocol), asked_items(asked[0].protocol)
+    name = CHEAP.removeprefix("openai:")
+    bridge = made_bridge(judge=name, served_model=None)
+    told = {"spec": CHEAP, "identity": name, "protocol": protocol, "protocol_hash": canonical_hash(protocol)}
+    judge, items = replace(bridge.judge, **told), replace(bridge.items, n=n, ids_hash=ids_hash)
+    bridge = replace(bridge, judge=judge, items=items)
+    write_bridge(path, bridge)
+    return bridge
+
+
+def test_a_bridge_is_for_runs_of_its_own_judge(
+    flags: Flags, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another judge, or when its own is gone, it is out and says why; without --judge its own is planned with."""
+    path = tmp_path / "made.bridge.json"
+    fitting_bridge(path, flags, command, monkeypatch)
+    other = planned(command, 10, *flags, "--judge", DEAR, "--bridge", path)
+    assert not other["ways"]["bridge"]["possible"]
+    reason = other["ways"]["bridge"]["reason"]
+    assert reason.startswith(
+        "the bridge made is only for runs that gpt-4.1-mini judged; with openai:gpt-5.1 it differs"
+    )
+    assert "gpt-4.1-mini in the bridge, gpt-5.1 in the run" in reason
+    own = planned(command, 10, *flags, "--bridge", path)
+    assert (own["judge"], own["ways"]["bridge"]["possible"], own["cheapest"]) == (CHEAP, True, "bridge")
+    ready = "alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official"
+    gone = planned(command, 12, *flags, "--judge", CHEAP, "--bridge", ready)
+    assert not gone["ways"]["bridge"]["possible"]
+    assert "which is served no longer" in gone["ways"]["bridge"]["reason"]
+    assert gone["cheapest"] is None
+
+
+def test_another_evaluator_of_the_official_model_is_not_official(
+    shared_data: SharedData, flags: Flags, tmp_path: Path, command: Command
+) -> None:
+    """The same model asked with another prompt gives another number: such a run still needs a bridge."""
+    rows = json.loads(gzip.decompress((shared_data / "alpacaeval/annotations_full/NullModel.json.gz").read_bytes()))
+    own = [{**row, "annotator": "alpaca_eval_cot_gpt4_turbo_fn"} for row in rows]
+    (tmp_path / "annotations.json").write_text(json.dumps(own))
+    settings = Settings(
+        tasks="alpacaeval",
+        mirrors=(shared_data / "alpacaeval",),
+        offline=True,
+        out=tmp_path / "run",
+    )
+    import_run(tmp_path / "annotations.json", "alpaca_eval", settings)
+    found = planned(command, 12, *flags, "--judge", CHEAP, "--baseline", tmp_path / "run")
+    assert found["ways"]["bridge"]["possible"]
+    assert "official judge itself" not in json.dumps(found)
+
+
+def test_a_judge_that_is_nobody_s_is_no_free_checkpoint(flags: Flags, command: Command) -> None:
+    """A typo is refused; a hub's checkpoint that is not here has no price, so it is never the cheapest; a model that
+    its vendor does not list is said to be unknown.
+    """
+    for flag, text in (("--cascade", "DEAR"), ("--judge", "./none")):
+        ended = command("plan", "--task", "alpacaeval", "--half-width", 12, flag, text, *flags)
+        assert f"{flag} {text}" in ended.paragraph
+    absent = planned(command, 12, *flags, "--judge", CHEAP, "--cascade", "some-org/some-judge")
+    assert absent["ways"]["dear"]["usd"] is None
+    assert absent["cheapest"] == "bridge"
+    assert "some-org/some-judge is not on this machine" in " ".join(absent["notes"])
+    unknown = planned(command, 12, *flags, "--judge", CHEAP, "--cascade", "openai:gpt-9")
+    assert "openai:gpt-9 is not among the models that OpenAI is known to serve" in " ".join(unknown["notes"])
+    assert unknown["ways"]["dear"]["usd"] is None
+
+
+def test_the_readme_s_plan_can_be_pasted(flags: Flags, command: Command) -> None:
+    """It names judges that there are."""
+    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    (line,) = [part for part in text.split("`") if part.startswith("judgebench plan") and "--half-width" in part]
+    ended = command(*shlex.split(line)[1:], *flags)
+    assert ended.code == 0, ended.err
+    assert "cheapest" in ended.out
+
+
+def test_a_bridge_that_is_there_costs_the_new_model_s_calls(
+    flags: Flags, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its own forecast counts; one about another metric is refused."""
     path = tmp_path / "made.bridge.json"
-    bridge = made_bridge()
-    write_bridge(path, bridge)
+    bridge = fitting_bridge(path, flags, command, monkeypatch)
     found = planned(command, 10, *flags, "--judge", CHEAP, "--bridge", path)["ways"]["bridge"]
     fit = fit_metric(bridge.metrics["win_rate"], bridge.models)
     assert (found["possible"], found["judge_calls"], found["models"]) == (True, SIZE, 0)

@@ -205,6 +205,14 @@ def _require_on_hub(source: str, revision: str | None) -> None:
         raise cannot_be_opened(source, error) from error
 
 
+def in_cache(source: str) -> bool:
+    """Whether the local cache of the hub's files has a configuration of this id. Nothing is sent."""
+    try:
+        return isinstance(_import_hub().try_to_load_from_cache(source, "config.json"), str)
+    except ValueError:  # no id of the hub has this form
+        return False
+
+
 def cannot_be_opened(source: str, error: BaseException) -> ModelError:
     """The error for a checkpoint whose files cannot be used."""
     if "gated repo" in str(error):

@@ -37,7 +37,7 @@ from judgebench.models.opening.backends import (
     without_credentials,
 )
 from judgebench.models.pricing import FREE, Price, parse_price
-from judgebench.models.vendors import Shutdown, Vendor, shutdown, vendor_at, vendors
+from judgebench.models.vendors import Shutdown, Vendor, near, shutdown, vendor_at, vendors
 
 
 def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[ModelSpec, dict[str, str]]:
@@ -316,6 +316,28 @@ def shutdown_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Shutdown | Non
     """When the vendor at whose address a model is called stops, or stopped, serving it, if that is known."""
     vendor = vendor_of(spec, arguments)
     return None if vendor is None else shutdown(vendor, model_name(spec))
+
+
+def is_here(spec: ModelSpec) -> bool:
+    """Whether a checkpoint lies on this machine: in a folder, or in the cache of the hub's files. The hub is not asked.
+
+    Raises :class:`UsageError` for a folder that is not there or is no checkpoint.
+    """
+    if not spec.backend.checkpoint or spec.target in BUILTINS or spec.text in BUILTINS:
+        return True
+    from judgebench.models.local.checkpoints import in_cache, locate
+
+    return locate(spec.target, ask_hub=False).folder is not None or in_cache(spec.target)
+
+
+def unlisted(spec: ModelSpec, arguments: Mapping[str, str]) -> str:
+    """Say of a model at its vendor's own address that the vendor is not known to serve it; empty for any other."""
+    vendor, name = vendor_of(spec, arguments), model_name(spec)
+    if vendor is None or vendor.price(name) is not None or shutdown(vendor, name) is not None:
+        return ""
+    likely = near(name, vendor.usd_per_million)
+    hint = f"; near are {', '.join(likely)}" if likely else ""
+    return f"{spec.text} is not among the models that {vendor.title} is known to serve (as of {vendor.as_of}){hint}"
 
 
 def model_name(spec: ModelSpec) -> str:
