@@ -46,7 +46,9 @@ def scale_of(values: Iterable[float], limits: tuple[float, float] | None = None)
     low, high = min(known), max(known)
     room = 0.05 * (high - low) or 0.5 * abs(high) or 1.0
     low, high = low - room, high + room
-    return Scale(max(low, limits[0]), min(high, limits[1])) if limits else Scale(low, high)
+    # Values beyond what can be are shown as well: a run folder may hold anything.
+    least, most = (min(limits[0], *known), max(limits[1], *known)) if limits else (low, high)
+    return Scale(max(low, least), min(high, most))
 
 
 def _steps(low: float, high: float) -> Iterator[float]:

@@ -19,13 +19,13 @@ export function el(tag, attrs = {}, ...kids) {
   return made;
 }
 
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+const HIDDEN = /(?<!\p{Extended_Pictographic}\ufe0f?)\u200d|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]|\p{Cs}/gu;
 const LONGEST = 60000;
 const UNBROKEN = 400;
 
 /** A text as people can read it: marks that are not seen, or turn the line round, are shown by their number. */
 export function visible(/** @type {string} */ text) {
-  return text.replace(HIDDEN, (mark) => `\u27e8${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+  return text.replace(HIDDEN, (mark) => `\u27e8${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
 }
 
 /**

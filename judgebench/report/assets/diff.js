@@ -35,39 +35,44 @@ export function common(a, b) {
   return kept;
 }
 
-/** @param {string[]} a @param {string[]} b @returns {[number, number][] | null} */
-function snake(a, b) {
+/** @param {string[]} first @param {string[]} second @returns {[number, number][] | null} */
+function snake(first, second) {
+  const known = new Map();
+  const numbered = (/** @type {string[]} */ list) => Int32Array.from(list, (word) => known.get(word) ?? (known.set(word, known.size), known.size - 1));
+  const [a, b] = [numbered(first), numbered(second)];
   const most = Math.min(a.length + b.length, MOST_EDITS);
-  const ends = new Map([[1, 0]]);
+  const ends = new Int32Array(2 * most + 3);
+  /** What had been reached before each edit, on the diagonals from -d to d. @type {Int32Array[]} */
   const traces = [];
   for (let d = 0; d <= most; d++) {
-    traces.push(new Map(ends));
+    traces.push(ends.slice(most + 1 - d - 1, most + 1 + d + 2));
     for (let k = -d; k <= d; k += 2) {
-      const down = k === -d || (k !== d && (ends.get(k - 1) ?? -1) < (ends.get(k + 1) ?? -1));
-      let x = down ? ends.get(k + 1) ?? 0 : (ends.get(k - 1) ?? 0) + 1;
+      const at = most + 1 + k;
+      const down = k === -d || (k !== d && ends[at - 1] < ends[at + 1]);
+      let x = down ? ends[at + 1] : ends[at - 1] + 1;
       let y = x - k;
       while (x < a.length && y < b.length && a[x] === b[y]) {
         x++;
         y++;
       }
-      ends.set(k, x);
+      ends[at] = x;
       if (x >= a.length && y >= b.length) return back(traces, a.length, b.length);
     }
   }
   return null;
 }
 
-/** @param {Map<number, number>[]} traces @param {number} x @param {number} y */
+/** @param {Int32Array[]} traces @param {number} x @param {number} y */
 function back(traces, x, y) {
   /** @type {[number, number][]} */
   const kept = [];
   for (let d = traces.length - 1; d >= 0; d--) {
     const ends = traces[d];
     const k = x - y;
-    const down = k === -d || (k !== d && (ends.get(k - 1) ?? -1) < (ends.get(k + 1) ?? -1));
-    const before = down ? k + 1 : k - 1;
-    const fromX = d === 0 ? 0 : ends.get(before) ?? 0;
-    const fromY = d === 0 ? 0 : fromX - before;
+    const at = d + 1 + k;
+    const down = k === -d || (k !== d && ends[at - 1] < ends[at + 1]);
+    const fromX = d === 0 ? 0 : down ? ends[at + 1] : ends[at - 1];
+    const fromY = d === 0 ? 0 : fromX - (down ? k + 1 : k - 1);
     while (x > fromX && y > fromY) {
       x--;
       y--;

@@ -72,7 +72,8 @@ function sorted(task, places, order, run, vs) {
     value: (place) => -(task.values[run][place] ?? Number.POSITIVE_INFINITY),
     best: (place) => task.values[run][place] ?? last,
     length: (place) => task.lengths[run][place] ?? last,
-    delta: (place) => (vs < 0 ? 0 : Math.abs(change(task, place, run, vs) ?? -1)),
+    // What has no change stands behind what did not change.
+    delta: (place) => (vs < 0 || change(task, place, run, vs) == null ? -1 : Math.abs(change(task, place, run, vs) ?? 0)),
     up: (place) => (vs < 0 ? 0 : change(task, place, run, vs) ?? last),
     down: (place) => (vs < 0 ? 0 : -(change(task, place, run, vs) ?? Number.POSITIVE_INFINITY)),
   };

@@ -3,16 +3,17 @@ import { el, textNodes } from "./core.js";
 
 // A subset of Markdown as elements: headings, lists, emphasis, code, tables. No links, pictures or HTML.
 
-const LONGEST_FORMATTED = 200000;
+const LONGEST_FORMATTED = 60000;
+const MOST_LINES = 3000;
 
 /** @param {string} text @returns {HTMLElement} */
 export function formatted(text) {
   const whole = el("div", { class: "formatted" });
-  if (text.length > LONGEST_FORMATTED) {
+  const lines = text.length > LONGEST_FORMATTED ? [] : text.split(/\r\n|\n|\r/);
+  if (text.length > LONGEST_FORMATTED || lines.length > MOST_LINES) {
     whole.append(el("pre", {}, textNodes(text)));
     return whole;
   }
-  const lines = text.split(/\r\n|\n|\r/);
   let place = 0;
   while (place < lines.length) {
     const line = lines[place];
