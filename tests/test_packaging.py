@@ -234,6 +234,8 @@ def test_the_wheel_holds_only_what_is_ours(wheel: Path) -> None:
             assert rest in (["METADATA"], ["RECORD"], ["WHEEL"], ["entry_points.txt"], ["licenses", "LICENSE"]), name
     assert "judgebench/py.typed" in names_in(wheel)
     assert "judgebench/_data/tasks/alpacaeval/starter.jsonl" in names_in(wheel)
+    page = {f"judgebench/report/assets/{path.name}" for path in (ROOT / "judgebench/report/assets").iterdir()}
+    assert page | {"judgebench/_data/templates/report/page.html.j2"} <= set(names_in(wheel))
 
 
 def test_the_sdist_holds_only_the_checkout(sdist: Path) -> None:
