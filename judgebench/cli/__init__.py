@@ -48,6 +48,7 @@ COMMANDS = {
     "gate": ("gate.gate", "Check a candidate against a baseline, for CI."),
     "bridge": ("bridge.app", "Predict official numbers by judges of today."),
     "report": ("report.report", "Write a page that shows every sample behind the numbers."),
+    "view": ("view.view", "Show the same page in a browser while runs go on."),
     "plot": ("plot.plot", "Draw a figure for a paper."),
     "explain": ("explain.explain", "Show where verdicts vary, and how much of it is style."),
     "plan": ("plan.plan", "Say how many examples a difference needs."),

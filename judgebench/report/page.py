@@ -28,7 +28,7 @@ from judgebench.report.slices import encoded, packed, packed_samples
 if TYPE_CHECKING:
     import jinja2
 
-MODULES = ("core", "data", "filter", "diff", "markdown", "list", "sample", "app")
+MODULES = ("core", "data", "live", "filter", "diff", "markdown", "list", "sample", "app")
 """In the order in which they build on each other."""
 LARGEST = 60 * 10**6
 """Slices of more bytes are not written into the page, but into files beside it."""
@@ -112,12 +112,12 @@ def packed_report(report: Report) -> Iterator[Packed]:
         yield found
 
 
-def parts(report: Report, found: Packed, *, start: str = "#/", folder: str = "") -> Iterator[str]:
+def parts(report: Report, found: Packed, *, start: str = "#/", folder: str = "", live: str = "") -> Iterator[str]:
     """The page in the order of the file. ``start`` is the view that is shown first.
 
-    Slices are in the page, or in a ``folder`` beside it.
+    Slices are in the page, or in a ``folder`` beside it. ``live`` is the state of runs that may go on.
     """
-    yield _templates().get_template("page.html.j2").render(_shown(report, start, f"{folder}:{found.hash}"))
+    yield _templates().get_template("page.html.j2").render(_shown(report, start, f"{folder}:{found.hash}"), live=live)
     yield f'<script type="text/plain" id="index">{packed(encoded(found.index))}</script>\n'
     yield f"<script>{script()}</script>\n"
     for number, text in enumerate(() if folder else found.slices()):
@@ -168,13 +168,16 @@ class Written:
     slices: int
     folder: Path | None
     """Where the slices are, if they are not in the page."""
+    hash: str
+    """Of all slices."""
 
 
-def write_page(report: Report, place: Path, *, overwrite: bool = False, start: str = "#/") -> Written:
+def write_page(report: Report, place: Path, *, overwrite: bool = False, start: str = "#/", live: str = "") -> Written:
     """Write the page, which appears whole or not at all.
 
     ``place`` is a file, or a folder for a page with its samples in files beside it. Those of a file, too, come to lie
-    in a folder beside it if it would be too large for browsers to open at once.
+    in a folder beside it if it would be too large for browsers to open at once. With ``live``, the state of the runs,
+    the page asks its server whether there is more.
 
     Raises :class:`UsageError` if there is a file already, or if it cannot be written.
     """
@@ -188,13 +191,13 @@ def write_page(report: Report, place: Path, *, overwrite: bool = False, start: s
             apart = asked or found.size > LARGEST
             size = _write_slices(folder, found) if apart else 0
             with NamedTemporaryFile("wb", dir=page.parent, prefix=f".{page.name}.", delete=False) as file:
-                whole = parts(report, found, start=start, folder=folder.name if apart else "")
+                whole = parts(report, found, start=start, folder=folder.name if apart else "", live=live)
                 size += sum(file.write(part.encode("utf-8", "replace")) for part in whole)
         Path(file.name).chmod(0o644)
         os.replace(file.name, page)
     except OSError as error:
         raise UsageError(f"the report {page} cannot be written: {error.strerror or error}") from error
-    return Written(page, size, len(found.places), folder if apart else None)
+    return Written(page, size, len(found.places), folder if apart else None, found.hash)
 
 
 def _write_slices(folder: Path, found: Packed) -> int:

@@ -2,6 +2,7 @@
 import { address, el, parsed, visible } from "./core.js";
 import { chosen } from "./filter.js";
 import { readIndex, sample } from "./data.js";
+import { watch } from "./live.js";
 import { listView } from "./list.js";
 import { sampleView } from "./sample.js";
 
@@ -241,6 +242,7 @@ async function start() {
     main.focus();
   });
   document.addEventListener("DOMContentLoaded", sayIfCut);
+  watch();
   await route();
   report = await readIndex();
   document.documentElement.classList.add("ready");

@@ -39,7 +39,7 @@ async function element(/** @type {string} */ id) {
 
 /** Where slices are, if they are files of their own, and the hash of them all. */
 const [FOLDER, HASH] = (document.querySelector('meta[name="jb-slices"]')?.getAttribute("content") || ":").split(":");
-/** @type {Map<number, (text: string) => void>} */
+/** @type {Map<number, (text: string) => any>} */
 const arriving = new Map();
 
 // @ts-ignore: not all engines have it
@@ -49,22 +49,30 @@ const trusted = window.trustedTypes?.createPolicy("slices", { createScriptURL: (
 // @ts-ignore
 window.jb = (/** @type {string} */ hash, /** @type {number} */ number, /** @type {string} */ text) => arriving.get(number)?.(hash === HASH ? text : "");
 
-/** What is packed in a slice. */
-async function packedSlice(/** @type {number} */ number) {
-  if (!FOLDER) return (await element(`s${number}`)).textContent || "";
+/** Run a script that lies beside the page, and forget it. */
+export async function loaded(/** @type {string} */ url) {
   const script = document.createElement("script");
-  const url = `${encodeURIComponent(FOLDER)}/s${number}.js`;
   script.src = trusted ? trusted.createScriptURL(url) : url;
   try {
-    return await new Promise((/** @type {(text: string) => void} */ done, failed) => {
-      arriving.set(number, (text) => (text ? done(text) : failed(new Error(`${url} belongs to another report. Make the report again.`))));
+    await new Promise((done, failed) => {
+      script.onload = () => done(null);
       script.onerror = () => failed(new Error(`${url} is missing. It belongs beside this page.`));
       document.head.append(script);
     });
   } finally {
-    arriving.delete(number);
     script.remove();
   }
+}
+
+/** What is packed in a slice. */
+async function packedSlice(/** @type {number} */ number) {
+  if (!FOLDER) return (await element(`s${number}`)).textContent || "";
+  const url = `${encodeURIComponent(FOLDER)}/s${number}.js`;
+  let found = "";
+  arriving.set(number, (text) => (found = text));
+  await loaded(`${url}?${HASH.slice(0, 16)}`);
+  if (!found) throw new Error(`${url} belongs to another report. Make the report again.`);
+  return found;
 }
 
 export async function readIndex() {
