@@ -22,6 +22,7 @@ from judgebench.codec import canonical_hash, write_json
 from judgebench.display import slug
 from judgebench.errors import Incomplete, UsageError
 from judgebench.files import sha256_of
+from judgebench.kinds.items import FIELDS
 from judgebench.models.call_store import CallStore, default_store_path
 from judgebench.models.opening import expand, parse_model
 from judgebench.run.dry_run import DryRun, summed
@@ -39,6 +40,7 @@ from judgebench.tasks import task_files
 RATINGS = "ratings.json"
 ANSWERS = "answers"
 OWN_TASK = "arena.toml"
+FIELDS_HINT = 'fields = { instruction = "…" }'
 ARENAS = Path("arenas")
 """The folder for arenas that the user did not name: not among the runs, which tables and searches take whole."""
 
@@ -223,7 +225,7 @@ def _entry(plan: Plan, settings: Settings, rehearsal: Rehearsal | None) -> Entry
 
 
 def _loaded(plan: Plan, out: Path) -> LoadedTask:
-    return load_tasks(dataclasses.replace(plan.settings, tasks=str(_task_path(plan, out))))[0]
+    return load_tasks(_answering(plan, out))[0]
 
 
 def _answered(plan: Plan, observe: Observer) -> tuple[Path | None, float]:
@@ -259,13 +261,20 @@ def _generating(plan: Plan, out: Path) -> dict[str, Settings]:
     """The settings of each model's answers."""
     path = _task_path(plan, out)
     if path.parent == out:
+        _require_prompts(plan)
         _write_task(plan, out)
+    answering = _answering(plan, out)
     return {
-        model: dataclasses.replace(
-            plan.settings, model=model, tasks=str(path), judges=(), own_judge=None, judge_prompt=None, out=folder
-        )
+        model: dataclasses.replace(answering, model=model, judges=(), own_judge=None, judge_prompt=None, out=folder)
         for model, folder in _folders(plan, out).items()
     }
+
+
+def _answering(plan: Plan, out: Path) -> Settings:
+    """The settings of answers to the prompts. Of a benchmark made of prompts, ``--fields`` names those columns."""
+    path = _task_path(plan, out)
+    fields = {} if path.parent == out else plan.settings.fields
+    return dataclasses.replace(plan.settings, tasks=str(path), fields=fields)
 
 
 def _folders(plan: Plan, out: Path) -> dict[str, Path]:
@@ -288,8 +297,6 @@ def _task_path(plan: Plan, out: Path) -> Path:
 def _write_task(plan: Plan, out: Path) -> None:
     """Make a benchmark of the prompts, beside a copy of them, unless it is there."""
     assert plan.prompts is not None
-    if not plan.prompts.is_file():
-        raise UsageError(f"--prompts {plan.prompts} is not a file; it is json, jsonl, csv, parquet or a TOML file")
     copy = out / f"prompts{''.join(plan.prompts.suffixes[-2:])}"
     out.mkdir(parents=True, exist_ok=True)
     if copy.is_file() and sha256_of(copy) != sha256_of(plan.prompts):
@@ -299,9 +306,33 @@ def _write_task(plan: Plan, out: Path) -> None:
         )
     if not copy.is_file():
         shutil.copyfile(plan.prompts, copy)
+    (out / OWN_TASK).write_text(_task_text(plan, copy.name), encoding="utf-8")
+
+
+def _task_text(plan: Plan, prompts: str) -> str:
     fields = ", ".join(f"{ours} = {_quoted(theirs)}" for ours, theirs in plan.settings.fields.items())
-    text = f'kind = "pairwise"\nname = "arena"\nprompts = "{copy.name}"\nfields = {{ {fields} }}\n'
-    (out / OWN_TASK).write_text(text, encoding="utf-8")
+    return f'kind = "pairwise"\nname = "arena"\nprompts = {_quoted(prompts)}\nfields = {{ {fields} }}\n'
+
+
+def _require_prompts(plan: Plan) -> None:
+    """Raise :class:`UsageError`, about the user's own file, if it holds no prompts; nothing is left behind then."""
+    assert plan.prompts is not None
+    if not plan.prompts.is_file():
+        raise UsageError(f"--prompts {plan.prompts} is not a file; it is json, jsonl, csv, parquet or a TOML file")
+    unknown = [name for name in plan.settings.fields if name not in FIELDS]
+    if unknown:
+        raise UsageError(
+            f"--fields {unknown[0]}={plan.settings.fields[unknown[0]]}: it names columns of --prompts, of which ours "
+            f"are {', '.join(FIELDS)}; write one of them on the left, as in --fields instruction=question"
+        )
+    try:
+        with TemporaryDirectory() as folder:
+            task = Path(folder, OWN_TASK)
+            task.write_text(_task_text(plan, str(plan.prompts.absolute())), encoding="utf-8")
+            load_tasks(Settings(tasks=str(task), mirrors=plan.settings.mirrors, offline=True))
+    except UsageError as error:
+        told = str(error).replace(str(plan.prompts.absolute()), str(plan.prompts))
+        raise UsageError(told.replace(FIELDS_HINT, "--fields instruction=NAME")) from error
 
 
 def _quoted(text: str) -> str:

@@ -35,6 +35,8 @@ SEED = 0
 ORDERS = 128
 """Random orders of the games behind an Elo rating."""
 MOST_CIRCLES = 20
+NO_WIDTH = 1e-6
+"""Points below which an interval is as wide as rounding makes it."""
 LARGEST_TABLE = 500_000_000
 """Questions times pairs of models up to which circles within questions are counted."""
 MOST_COMPARED = 150
@@ -81,9 +83,10 @@ def rate(games: Games, wishes: Wishes, shift: float = 0.0) -> Ratings:
     covariance, degrees = clustered_covariance(fit, games.question)
     spreads: tuple[Spread | None, ...] = (None,) * n
     if degrees and len(fit.rated) > 1:
-        spreads = fit.normal_spreads(covariance, wishes.level, degrees=degrees, method=SPREADS)
+        found = fit.normal_spreads(covariance, wishes.level, degrees=degrees, method=SPREADS)
+        spreads = tuple(one if _has_width(one) else None for one in found)
     styled, style = _styled(games, wishes)
-    contrasts, open_ranks = _compared(fit, n, covariance, degrees, wishes.level)
+    contrasts, open_ranks = _compared(fit, n, covariance, degrees if any(spreads) else 0, wishes.level)
     bounded = [spread.interval for spread in spreads if spread is not None and spread.interval is not None]
     apart = (
         separability([one.low for one in bounded], [one.high for one in bounded]).share if len(bounded) > 1 else None
@@ -112,7 +115,7 @@ def rate(games: Games, wishes: Wishes, shift: float = 0.0) -> Ratings:
                 questions=len(np.unique(games.question[own])),
                 **styled[place],
                 **elo[place],
-                reason=fit.unrated.get(place) or (None if spreads[place] else "there are fewer than two questions"),
+                reason=fit.unrated.get(place) or (None if spreads[place] else _no_interval(games)),
             )
         )
     told_apart = sum(told) / len(told) if told else None
@@ -125,6 +128,17 @@ def fitted(games: Games, anchor: Anchor | None = None) -> StyleControlled:
     return style_controlled(
         games.first, games.second, games.outcome, nothing, PLAIN, n_items=len(games.models), anchor=anchor
     )
+
+
+def _has_width(spread: Spread | None) -> bool:
+    """Whether there is an interval: where all questions came out alike, nothing says how wide it is."""
+    return spread is not None and spread.interval is not None and spread.interval.high - spread.interval.low > NO_WIDTH
+
+
+def _no_interval(games: Games) -> str:
+    if len(np.unique(games.question)) < 2:
+        return "there are fewer than two questions"
+    return "no interval: every question came out alike, so nothing says how far the rating may be off"
 
 
 def _bounds(spread: Spread | None, name: str, shift: float) -> dict[str, Any]:

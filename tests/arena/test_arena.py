@@ -203,6 +203,29 @@ def test_runs_of_a_benchmark_that_rates_are_compared_by_our_prompt() -> None:
     assert "compared by our own prompt for pairs" in found["notes"][0]
 
 
+def test_a_judge_of_places_tells_nobody_apart() -> None:
+    """Where every question comes out alike there is no spread: no interval, and no pair counts as told apart."""
+    found = arena(ScriptedModel(lambda request: reply("[[A]]"), identity="first"), "--models", files(), *ALL)
+    assert [(one["rating"], one.get("low"), one.get("rank")) for one in found["models"]] == [(1000, None, None)] * 3
+    assert found.get("separable") is found.get("told_apart") is None
+    assert all("every question came out alike" in one["reason"] for one in found["models"])
+
+
+def test_fields_name_the_columns_of_the_prompts() -> None:
+    """Wrong ones are told with the user's file, and no folder is begun; right ones make the same arena."""
+    rows = [{"Ask": f"Question {n}?"} for n in range(QUESTIONS)]
+    Path("asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--models", files(), "--prompts", "asked.jsonl", "--pairs", "all")
+    for more in ((), ("--fields", "instruction=Nope")):
+        told = arena(judge(), *words, *more, code=2)["err"]
+        assert "asked.jsonl:1: a prompt needs" in told
+        assert "--fields instruction=NAME" in told
+        assert not Path("arena").exists()
+    assert "names columns of --prompts" in arena(judge(), *words, "--fields", "answer=Ask", code=2)["err"]
+    found = arena(judge(), *words, "--fields", "instruction=Ask")
+    assert [one["model"] for one in found["models"]] == ["gamma", "beta", "alpha"]
+
+
 def test_unread_and_failed_verdicts_are_no_games() -> None:
     """Both are counted; failed ones end with 4, after the ratings are kept, and are asked again by the next arena."""
     strong = by_strength(STRENGTHS)
