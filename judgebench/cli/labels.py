@@ -1,5 +1,6 @@
 """``labels sample|agree``: which answers people should compare, and what their labels say of judge and score."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -61,7 +62,7 @@ def sample(
     made = draw(found, finder, Wish(n=n, strata=strata, seed=seed, agreement=agreement, pilot=labels))
     write_sample(made, out)
     shown = structs.replace(made, pairs=())
-    show("json" if json else "rich", shown, lambda: _sample_sheets(made, run, out))
+    show("json" if json else "rich", shown, lambda: _sample_sheets(made, run, tasks, out))
 
 
 def _opened(
@@ -78,8 +79,11 @@ def _opened(
     return found, source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
 
 
-def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
+def _sample_sheets(made: "LabelSample", run: Path, tasks: str, out: Path) -> list[Sheet]:
     from judgebench.run.labels import WIN_SHARE
+    from judgebench.tasks import files_flag
+
+    named, files = shlex.quote(str(run)), files_flag(tasks)
 
     drawn = sum(stratum.drawn for stratum in made.strata)
     strata = Sheet(
@@ -111,8 +115,8 @@ def _sample_sheets(made: "LabelSample", run: Path, out: Path) -> list[Sheet]:
                 if out.suffix == ".csv"
                 else []
             ),
-            f"then: judgebench labels agree {run} LABELS.csv…"
-            + ("" if made.metric == WIN_SHARE else f", or judgebench score {run} --labels LABELS.csv"),
+            f"then: judgebench labels agree {named} LABELS.csv…{files}"
+            + ("" if made.metric == WIN_SHARE else f", or judgebench score {named}{files} --labels LABELS.csv"),
         ),
     )
     return [strata, widths]

@@ -514,7 +514,7 @@ class Runner:
         if refused := next((task.refused for task in scored.values() if task.refused), None):
             raise UsageError(f"{refused}. The run is kept in {run.folder.path}, with its judge's own numbers")
         if complaint:
-            again = "; run the same command again to ask again for what failed" * something_failed(run.manifest)
+            again = f"; {_way_on(run)}" if something_failed(run.manifest) else ""
             raise Incomplete(
                 f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}{again}"
                 f"{self._about_unread(run.manifest)}"
@@ -719,6 +719,15 @@ def _outcome(run: RunningTask, watch: Watch) -> EarlyStop:
         calls = [(example_id, 1) for example_id in run.generations]
     so_far = sum(count for example_id, count in calls if example_id in looked_at)
     return watch.outcome(sum(count for _, count in calls), so_far)
+
+
+def _way_on(run: "_OpenRun") -> str:
+    """What brings what is missing: a file of answers has to be completed first, and is then another run."""
+    unanswered = any(one.error for task in run.tasks for one in task.generations.values())
+    kind, _, file = (run.manifest.candidate_spec or "").partition(":")
+    if unanswered and kind == "file":
+        return f"write the missing answers into {file}, and give another --out"
+    return "run the same command again to ask again for what failed"
 
 
 def _most_often(runs: Sequence[RunningTask]) -> str:

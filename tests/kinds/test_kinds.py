@@ -437,6 +437,17 @@ def test_first_token_probabilities(place: Path) -> None:
 # -- the other commands, and wrong files
 
 
+def test_a_file_that_lacks_an_answer_is_to_be_completed(place: Path) -> None:
+    """The same command again would find the same file, and the completed one is another run."""
+    write_rows("answers.jsonl", [{"id": str(n), "output": text if n else None} for n, text in enumerate(ANSWERS)])
+    write_task(PAIRWISE)
+    with playing(ScriptedModel(lambda request: reply("[[A]]"))) as spec:
+        words = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", spec, "--out", "run"]
+        told = judgebench(["eval", *words], code=4).stderr
+    assert "write the missing answers into answers.jsonl, and give another --out" in told
+    assert "same command again" not in told
+
+
 def test_the_other_commands_read_such_runs(place: Path, command: Command) -> None:
     """compare, gate, leaderboard, show and a stop rule, with the file named by --tasks."""
     write_task(PAIRWISE)
@@ -455,6 +466,9 @@ def test_the_other_commands_read_such_runs(place: Path, command: Command) -> Non
         # Not by avg_length or another that comes first by letter: a run lists its task's headline first.
         assert {row["metric"] for row in rows if row["rank"]} == {"win_rate"}
     assert "good tides" in judgebench(["show", "one", *files, "--item", "0"]).stdout
+    sampled = judgebench(["labels", "sample", "one", *files, "--out", "labels.csv"], COLUMNS="200").stdout
+    assert "labels agree one LABELS.csv… --tasks mine.toml" in sampled
+    assert "score one --tasks mine.toml --labels LABELS.csv" in sampled or "or judgebench score" not in sampled
     assert judgebench(
         ["gate", "--candidate", "two", "--baseline", "one", "--max-drop", "5", *files], code=None
     ).returncode in (1, 3)
