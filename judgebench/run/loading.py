@@ -62,6 +62,11 @@ def require_useful(spec: ModelSpec, settings: Settings) -> None:
         "--replicas": settings.replicas > 1,
         "--cluster": settings.cluster is not None,
     }
+    if spec.backend.finished and settings.select is not None:
+        raise UsageError(
+            f"--select {settings.select} chooses among several answers that a model gives to an item, and {spec.text} "
+            "holds finished ones; name a model that answers with --model, and how many answers with --repeats K"
+        )
     idle = [name for name, given in {**asked, **rendered}.items() if given]
     if spec.backend.finished and idle:
         raise UsageError(

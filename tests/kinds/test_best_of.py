@@ -159,3 +159,11 @@ def test_what_cannot_choose_is_refused(
     given = [str(flag).format(rm) for flag in flags]
     ended = command("eval", "--model", candidate, "--tasks", "rate.toml", "--judge", f"reward:{rm}", *given)
     assert why in ended.paragraph
+
+
+@pytest.mark.parametrize("repeats", [(), ("--repeats", 4)])
+def test_finished_answers_are_not_chosen_among(command: Command, place: Path, repeats: tuple[Any, ...]) -> None:
+    """With and without --repeats one message says that a live model has to answer."""
+    Path("answers.jsonl").write_text('{"id": "0", "output": "a"}\n')
+    words = ("--model", "file:answers.jsonl", "--tasks", "rate.toml", "--judge", "reward:x", "--select", "reward:x")
+    assert "name a model that answers with --model, and how many" in command("eval", *words, *repeats).paragraph
