@@ -181,7 +181,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
             # The folder may come from anyone: a metric's name must be a plain word.
             scores={metric: score for metric, score in task_run.overall.items() if is_metric_name(metric)},
             flags=(*findings, *protocol_flags(task_manifest)),
-            status=manifest.status if manifest.imported_from is None else f"imported, {manifest.status}",
+            status=run.status if manifest.imported_from is None else f"imported, {run.status}",
             lacks="; ".join(lacking(task_manifest.counts).values()),
             unread=_unread(task_manifest.counts),
             usd=usd,

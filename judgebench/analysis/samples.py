@@ -630,7 +630,7 @@ def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None)
     return Shown(
         run=str(run.path),
         model=run.manifest.shown_name,
-        status=run.manifest.status,
+        status=run.status,
         tasks=tuple(shown),
         at_work=run.folder.at_work,
         started_by=tuple(sessions[-1].argv) if sessions else (),

@@ -39,10 +39,17 @@ class Account:
     """``None`` if unknown."""
     run: str = ""
     """Name of the run in the store's books; empty if no books are kept."""
+    billed: bool = True
+    """Whether a call that is lost may have been billed: none of a model that runs here."""
 
     def at_most(self, request: Request) -> float:
         """Upper estimate of a call's price in USD; 0 if no price is known."""
         return self.price.at_most(request) if self.price else 0.0
+
+    @property
+    def loses(self) -> str:
+        """The run whose books a lost call counts in."""
+        return self.run if self.billed else ""
 
     def bill(self, model: Model, completion: Completion) -> Bill:
         """What a call has cost."""
@@ -312,7 +319,7 @@ class _StoredSession:
 
     def _claimed(self, key: bytes, request: Request) -> bool:
         """Claim a call that the store does not hold; if another process has it, its reply is waited for."""
-        if not self._store.claims.claim(key, self._account.run, self._account.at_most(request)):
+        if not self._store.claims.claim(key, self._account.loses, self._account.at_most(request)):
             self._look_for(key, request)
             return False
         # Since the last look, another process may have bought it and released its claim.
@@ -367,7 +374,7 @@ class _StoredSession:
     def _take_back(self, key: bytes) -> None:
         """Take over a call that another process did not finish."""
         request = self._elsewhere[key]
-        if not self._store.claims.claim(key, self._account.run, self._account.at_most(request)):
+        if not self._store.claims.claim(key, self._account.loses, self._account.at_most(request)):
             return
         if self._found(key):
             self._store.claims.release([key])

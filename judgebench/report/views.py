@@ -210,8 +210,8 @@ class Doubt:
 def doubts(report: Report) -> Iterator[Doubt]:
     """What is missing, unread, unfinished, flagged or not comparable; each leads to its samples."""
     for number, own in enumerate(report.runs):
-        if own.manifest.status != "complete":
-            yield Doubt(f"{report.names[number]} is {own.manifest.status}", address("runs"))
+        if own.status != "complete":
+            yield Doubt(f"{report.names[number]} is {own.status}", address("runs"))
     starters = [task.label for task in report.tasks if task.first.task_manifest.starter]
     if starters:
         words = f"starter sets, whose numbers are not the benchmarks': {', '.join(starters)}"
@@ -311,7 +311,7 @@ def _facts(report: Report, number: int) -> Iterator[tuple[str, str]]:
     yield "model", manifest.candidate
     yield "model spec", manifest.candidate_spec or ""
     yield "folder", run.path.name
-    yield "status", manifest.status
+    yield "status", run.status
     yield "started", str(manifest.started_at)
     if manifest.sessions:
         yield "command", " ".join(masked(manifest.sessions[-1].argv))

@@ -64,6 +64,8 @@ from judgebench.run.integrity import Finding
 from judgebench.run.judge_marks import AuditMark
 
 MANIFEST_VERSION = 1
+KILLED = "killed"
+"""Status of a run that no process works on, although none has said that it ended."""
 LOCK = ".lock"
 """The file that a process locks while it works on a run folder."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -314,6 +316,10 @@ class RunFolder:
     def at_work(self) -> bool:
         """Whether a process of this machine works on the run now."""
         return _locked(self.path / LOCK)
+
+    def status(self, manifest: Manifest) -> str:
+        """What the manifest says; ``killed`` if it says that the run goes on and no process of this machine does."""
+        return KILLED if manifest.status == "running" and not self.at_work else manifest.status
 
     def manifest(self) -> Manifest | None:
         """Read the manifest, or return ``None``. Raises :class:`UsageError` if it is broken or of another version.

@@ -12,9 +12,6 @@ from judgebench.run.folder import Manifest, Results, RunFolder
 from judgebench.run.manifests import lacking
 from judgebench.run.reading import Unreadable, find_runs
 
-KILLED = "killed"
-"""Status of a run that no process works on, although none has said that it ended."""
-
 
 class TaskOverview(msgspec.Struct, frozen=True, kw_only=True):
     """One task of a run."""
@@ -63,15 +60,12 @@ class RunOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 def overview_of(path: Path, manifest: Manifest, results: Results | None) -> RunOverview:
     """Return what a run is and has found, as far as it is known."""
-    status = manifest.status
-    if status == "running" and not RunFolder(path).at_work:
-        status = KILLED
     tasks = task_overviews(manifest, results)
     return RunOverview(
         path=str(path),
         name=manifest.shown_name,
         model=manifest.candidate,
-        status=status,
+        status=RunFolder(path).status(manifest),
         imported_from=manifest.imported_from,
         date=manifest.finished_at or manifest.started_at,
         protocol=manifest.protocol_hash[7:15],

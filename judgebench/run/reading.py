@@ -139,6 +139,11 @@ class Run:
     folder: RunFolder
     """The run folder; for an archive, the folder that it was unpacked into."""
 
+    @property
+    def status(self) -> str:
+        """How the run stands; a run that ended without saying so was killed."""
+        return self.folder.status(self.manifest)
+
 
 @dataclass(frozen=True)
 class Unreadable:

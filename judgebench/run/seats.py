@@ -274,7 +274,7 @@ class ModelPool:
             opened.answered_before = self.store.answered(opened.identity)
         price = price_of(spec, arguments)
         meter = Metered(opened, price, self.budget)
-        account = Account(price)
+        account = Account(price, billed=not spec.local)
         self._accounts.append(account)
         self._opened[spec] = Opened(Stored(meter, self.store, account=account), price)
         return self._opened[spec]

@@ -13,6 +13,7 @@ from judgebench.cli.overviews import summary
 from judgebench.records import StageCounts, Usage
 from judgebench.run.folder import LOCK, RunFolder, Session
 from judgebench.run.overview import RunOverview, TaskOverview, read_overviews
+from judgebench.run.reading import read_run
 from tests.commands import Command, judgebench
 from tests.made_runs import write_run
 
@@ -70,7 +71,8 @@ def test_a_killed_run_is_told_from_one_under_way(tmp_path: Path) -> None:
     """Both manifests say ``running``; a process that works on a run holds its lock."""
     run = write_run(tmp_path / "run", [1, 0], status="running")
     (listed,) = read_overviews([run.path]).runs
-    assert listed.status == "killed"
+    assert listed.status == read_run(run.path).status == "killed"
+    assert "(killed)" in judgebench(["show", run.path]).stdout
     with (run.path / LOCK).open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         (listed,) = read_overviews([run.path]).runs

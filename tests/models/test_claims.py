@@ -10,6 +10,7 @@ import pytest
 
 from judgebench.models import claims as claims_module
 from judgebench.models.claims import Claims
+from judgebench.models.wrappers import Account
 
 ROOT = Path(claims_module.__file__).resolve().parents[1]
 KEYS = [number.to_bytes(32, "big") for number in range(6)]
@@ -128,3 +129,9 @@ def test_after_the_end_there_is_nothing_to_give_up(store: Path) -> None:
     ours.claim(KEYS[0])
     ours.close()
     ours.release([KEYS[0]])
+
+
+def test_a_lost_call_of_a_model_that_runs_here_is_in_nobodys_books() -> None:
+    """Nobody bills for it, so that no run is said to have lost money with it."""
+    assert Account(run="run").loses == "run"
+    assert Account(run="run", billed=False).loses == ""
