@@ -53,7 +53,11 @@ class RecordError(UsageError):
 
 
 class ShapeError(RecordError):
-    """A row is not of the format at all, whatever the benchmark asks: a field is missing or of the wrong type."""
+    """A row is not of the format at all, whatever the benchmark asks: a field is missing or of the wrong type.
+
+    >>> isinstance(ShapeError("answers.jsonl", 3, "the id is missing"), RecordError)
+    True
+    """
 
 
 class SourceMissing(UsageError):
