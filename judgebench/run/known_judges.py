@@ -18,7 +18,7 @@ from judgebench.judges.judge_files import JudgeFile, read_judge_file, read_promp
 from judgebench.judges.named import STARTER, NamedJudge
 from judgebench.judges.own_prompts import CaseTexts, labels_told
 from judgebench.models.opening import parse_model, price_of, shutdown_of
-from judgebench.models.vendors import near
+from judgebench.models.vendors import near, vendors
 from judgebench.run.judge_marks import AuditMark, marks
 from judgebench.run.published_judges import PublishedJudge, published_judge
 from judgebench.task import Task, TaskData
@@ -207,6 +207,8 @@ def find_judges(name: str) -> list[KnownJudge]:
         return found
     likely = near(name, [judge.name for judge in judges])
     hint = f"near are {', '.join(likely)}. " if likely else ""
+    sold = [f"{key}:{name}" for key, vendor in vendors().items() if vendor.price(name) is not None]
+    hint = f"as a judge's model it is {' or '.join(sold)}. " if sold else hint
     raise UsageError(
         f"no judge is called {printable(name)[:200]!r}; {hint}`judgebench judges list` shows all; a judge file ends in "
         ".toml or .yaml, and a prompt in .j2"

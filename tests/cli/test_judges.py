@@ -111,3 +111,8 @@ def test_a_task_marks_its_default_judge_and_that_of_the_starter_set(command: Com
     """The others are chosen by an option."""
     told = command("judges", "info", "alpacaeval").out.splitlines()
     assert told[1:3] == ["  default: weighted_alpaca_eval_gpt4_turbo", "  with --starter: house_pairwise_label"]
+
+
+def test_a_vendor_s_model_without_its_vendor_is_offered_with_it(command: Command) -> None:
+    """What prices know is no judge's name, but can be asked for by its spec."""
+    assert "it is openai:gpt-5.4-mini. " in command("judges", "info", "gpt-5.4-mini").paragraph
