@@ -97,6 +97,11 @@ def plan(question: Question, settings: Settings) -> Plan:
     if not runs:
         variance, unit, source = _worst_case(task, metric, question, notes)
         n = question.n or task.official_examples
+        if n == 0:
+            raise UsageError(
+                f"--task {task.label}: the benchmark does not say how many examples there are. Give a run of it with "
+                "--baseline, or their number with --n"
+            )
     else:
         of_task = [_of_task(run, task, specs[0].version) for run in runs]
         own, used = of_task[0].task, of_task[0].task_manifest.examples
@@ -111,8 +116,7 @@ def plan(question: Question, settings: Settings) -> Plan:
             variance, source = _from_tables(tables, mean, runs, question, notes)
         calls = _calls(of_task[0])
     if question.delta is not None and calls is None:
-        why = "a stored run (--baseline) shows how many an example takes" if not runs else "the run has none"
-        notes.append(f"judge calls are not counted: {why if task.judge_models else 'answers are verified, not judged'}")
+        notes.append(f"judge calls are not counted: {_why_uncounted(task, runs)}")
     if not variance.per_prompt():
         raise UsageError(_no_variance(question, runs, metric))
     widest = (own if runs else task).metric(metric, unit).span
@@ -195,6 +199,12 @@ def _no_variance(question: Question, runs: Sequence[Run], metric: str) -> str:
             "example is enough. Two stored runs (--baseline twice) show how much such runs correlate"
         )
     return f"--baseline {runs[0].path}: its {metric} does not vary over the examples, so there is no variance"
+
+
+def _why_uncounted(task: Task, runs: Sequence[Run]) -> str:
+    if "judged" in task.verdicts:
+        return "the run has none" if runs else "a stored run (--baseline) shows how many an example takes"
+    return "answers are verified, not judged" if task.verdicts else "the scores are made elsewhere"
 
 
 def _worst_case(task: Task, metric: str, question: Question, notes: list[str]) -> tuple[DifferenceVariance, str, str]:

@@ -40,7 +40,8 @@ DOUBTS = {
     "verdict_like_output": "outputs that look like a judge's verdict",
     "prompt_fragments": "outputs that hold lines of the judge's own prompt",
     "extreme_length_control": "length control moves the win rate far",
-    "unfinished_grading": "checks that went over a limit, which count as wrong",
+    "failed_grading": "checks that gave no verdict, because what should decide failed",
+    "unfinished_grading": "checks that ended in an error or over a limit, which count as wrong",
     "stand-in source": "scored with a reconstruction of an official file",
 }
 """Flags in the words of a note below a table."""

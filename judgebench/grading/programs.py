@@ -1,9 +1,8 @@
-"""Verifiers that run programs: a command on an answer's file, or a function of an installed package.
+"""Verifiers that run programs: a command on an answer's file, or a function of a package.
 
 Both run in the sandbox. A verdict says how the program ended, and keeps its exit status and the end of its output.
 """
 
-import importlib.util
 import json
 import secrets
 import sys
@@ -66,6 +65,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
     sandbox: Sandbox
     name: str
+    place: str | None = None
+    """Where its package lies: a folder, or its only file."""
 
 
 def run_command(
@@ -98,11 +99,16 @@ def run_command(
 
 def run_function(shared: Function, answer: str, item: dict[str, Any]) -> Verdict:
     """Call the function on an answer and its item."""
-    module, _, _ = shared.name.partition(":")
-    own = _folder_of(module.partition(".")[0])
-    word = secrets.token_hex(16)
+    word, own = secrets.token_hex(16), shared.place
     paths = [str(Path(own).parent)] if own else []
-    given = {"function": shared.name, "answer": answer, "item": item, "word": word, "paths": [*paths, *_packages()]}
+    given = {
+        "function": shared.name,
+        "answer": answer,
+        "item": item,
+        "word": word,
+        "place": own,
+        "paths": [*paths, *_packages()],
+    }
     program = Program(
         command=(sys.executable, "-sP", RUNNER, REPORT),
         files={RUNNER: Path(__file__).with_name(RUNNER).read_bytes()},
@@ -118,19 +124,12 @@ def run_function(shared: Function, answer: str, item: dict[str, Any]) -> Verdict
         return _verdict(outcome, NOT_FINISHED, 0.0)
     if "absent" in said:
         return Verdict(value=None, error=f"{shared.name} cannot be called: {said['absent']}")
+    if "broken" in said:  # that is the function's fault, and no answer is wrong by it
+        return _verdict(outcome, ERROR, None, problem=f"{shared.name} {said['broken']}")
     if "error" in said:
         return _verdict(outcome, ERROR, 0.0, error=str(said["error"]))
     value = float(said["value"])
     return _verdict(outcome, PASSED if value == 1 else FAILED, value)
-
-
-def _folder_of(package: str) -> str | None:
-    """Where an installed package lies: its folder or its only file."""
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        return None
-    places = list(spec.submodule_search_locations or [])
-    return places[0] if places else spec.origin
 
 
 def _packages() -> list[str]:
@@ -156,7 +155,7 @@ def _not_ended(outcome: Outcome) -> Verdict:
     return _verdict(outcome, outcome.ended or TIMEOUT, 0.0)
 
 
-def _verdict(outcome: Outcome, label: str, value: float, **more: Any) -> Verdict:
+def _verdict(outcome: Outcome, label: str, value: float | None, *, problem: str | None = None, **more: Any) -> Verdict:
     details = {
         "exit_status": outcome.exit_status,
         "seconds": round(outcome.seconds, 2),
@@ -164,7 +163,8 @@ def _verdict(outcome: Outcome, label: str, value: float, **more: Any) -> Verdict
         "stderr": _text(outcome.stderr)[-KEPT_CHARACTERS:],
         **more,
     }
-    return Verdict(value=value, label=label, details={name: found for name, found in details.items() if found != ""})
+    kept = {name: found for name, found in details.items() if found != ""}
+    return Verdict(value=value, label=label, error=problem, details=kept)
 
 
 def _text(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The kind ``verify``: answers that are run, by a command or by a function of an installed package, in a sandbox."""
+"""The kind ``verify``: answers that are run, by a command or by a function of a user's package, in a sandbox."""
 
 import json
 import platform
@@ -14,6 +14,7 @@ from judgebench.data.rows import FileRow
 from judgebench.display import did_you_mean
 from judgebench.files import read_bytes, read_text
 from judgebench.grading import programs
+from judgebench.grading.own_functions import made_of, place_of
 from judgebench.grading.pool import KILLED, Verifier
 from judgebench.grading.programs import Command, Function, Sandbox
 from judgebench.kinds.items import groups_of, read_examples
@@ -196,7 +197,9 @@ def _verifier(file: TaskFile, settings: Settings) -> Verifier:
         "cpu_seconds": settings.place.longest / 4,
     }
     if settings.function is not None:
-        shared = Function(sandbox=settings.place, name=settings.function)
+        place = place_of(settings.function, file.path.parent)
+        about["fingerprint"] += f", {settings.function} {made_of(settings.function, place)}"
+        shared = Function(sandbox=settings.place, name=settings.function, place=place)
         return Verifier(function=programs.run_function, shared=shared, **about)
     words = [word.replace(ANSWER_FILE, settings.file).replace(ITEM_FILE, "item.json") for word in settings.command]
     command = Command(sandbox=settings.place, words=tuple(words), files=_own_files(file, settings))

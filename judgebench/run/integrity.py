@@ -97,12 +97,18 @@ def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequenc
 
 
 def inspect_grading(task: str, judgements: Sequence[Judgement]) -> list[Finding]:
-    """List the answers whose verification exceeded a limit; their verdicts count as wrong."""
-    ended = [j for j in judgements if not j.replies and j.verdict.label in (*KILLED, "error")]
-    if not ended:
-        return []
-    count, n, check = len(ended), len(judgements), "unfinished_grading"
-    listed = ", ".join(f"{j.case_id} ({j.verdict.label})" for j in ended[:20])
-    more = f" and {count - 20} more" if count > 20 else ""
-    message = f"{count} of {n} checks went over a limit and count as wrong: {listed}{more}"
-    return [Finding(task=task, check=check, count=count, n=n, flagged=True, message=message)]
+    """List the answers whose verification did not end, which count as wrong, and say why others have no verdict."""
+    own, n = [judgement for judgement in judgements if not judgement.replies], len(judgements)
+    findings = []
+    if failed := Counter(j.verdict.error or "no reason is given" for j in own if j.verdict.value is None):
+        count, (why, most) = failed.total(), failed.most_common(1)[0]
+        often = f" (most often, {most} times)" if len(failed) > 1 else ""
+        message = f"{count} of {n} checks gave no verdict, and count neither as right nor as wrong: {why}{often}"
+        findings.append(Finding(task=task, check="failed_grading", count=count, n=n, flagged=True, message=message))
+    if ended := [j for j in own if j.verdict.value is not None and j.verdict.label in (*KILLED, "error")]:
+        count, check = len(ended), "unfinished_grading"
+        listed = ", ".join(f"{j.case_id} ({j.verdict.label})" for j in ended[:20])
+        more = f" and {count - 20} more" if count > 20 else ""
+        message = f"{count} of {n} checks ended in an error or over a limit, and count as wrong: {listed}{more}"
+        findings.append(Finding(task=task, check=check, count=count, n=n, flagged=True, message=message))
+    return findings

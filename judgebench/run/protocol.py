@@ -101,7 +101,7 @@ def protocol(
         "baselines": dict(sorted(loaded_task.baselines.items())),
         "repeats": max((example.repeat + 1 for example in examples), default=1),
         "judge_repeats": judge_repeats,
-        "verifiers": {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())},
+        "verifiers": verifiers_of(loaded_task),
         "judges": {name: played_by(seats) for name, seats in sorted(judges.items())},
         **({"reask": reask} if _asks_otherwise(judges, reask) else {}),
         **({"stop_when": stop} if stop and cascade is None else {}),
@@ -111,6 +111,11 @@ def protocol(
         **({"code": dict(code.sha256)} if code is not None else {}),
         **({"own_judge": _own_judge(loaded_task.own_judge)} if loaded_task.own_judge is not None else {}),
     }
+
+
+def verifiers_of(loaded_task: LoadedTask) -> dict[str, str]:
+    """What can change the verdicts of a task's verifiers, by their names."""
+    return {name: check.fingerprint for name, check in sorted(loaded_task.data.verifiers.items())}
 
 
 def _cascade(

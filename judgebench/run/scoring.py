@@ -31,6 +31,7 @@ from judgebench.run.loading import LoadedTask, reload_tasks
 from judgebench.run.manifests import hash_over_tasks, missing
 from judgebench.run.noise import held_by_intervals, with_noise
 from judgebench.run.predicting import NO_BRIDGES, Bridges, open_bridges, predicted_scores
+from judgebench.run.protocol import verifiers_of
 from judgebench.run.settings import Settings
 from judgebench.run.stages import fold_members
 from judgebench.run.stopping import Known, early_stop_scores, random_order, stop_rule
@@ -405,9 +406,9 @@ def ending(judgement: Judgement, verdict: Verdict) -> str:
 def checked_as(judgement: Judgement) -> str:
     """Say how a check ended: ``verified``, ``unread``, or what stopped the verifier."""
     label = judgement.verdict.label
-    if label in (*KILLED, "error"):
-        return label
-    return "unread" if judgement.verdict.value is None else "verified"
+    if judgement.verdict.value is None:
+        return "unread"
+    return label if label in (*KILLED, "error") else "verified"
 
 
 def verify(
@@ -494,7 +495,10 @@ def _score_run(folder: RunFolder, settings: Settings, *, force: bool) -> Results
         task, task_manifest = loaded_task.task, manifest.tasks[loaded_task.key]
         task_manifest.options, task_manifest.label = dict(task.options), task.label
         task_manifest.code = loaded_task.code
-        changed: dict[str, Any] = {"options": dict(sorted(task.options.items()))}
+        changed: dict[str, Any] = {
+            "options": dict(sorted(task.options.items())),
+            "verifiers": verifiers_of(loaded_task),
+        }
         if settings.think_tags:
             task_manifest.think_tags = list(dict.fromkeys([*task_manifest.think_tags, *settings.think_tags]))
             changed["think_tags"] = [list(pair) for pair in task_manifest.think_tags]
@@ -508,10 +512,10 @@ def _score_run(folder: RunFolder, settings: Settings, *, force: bool) -> Results
     bridges.require_fitting(manifest.tasks.values())
     with GradingPool(unsafe_local=settings.unsafe_local) as pool:
         scored = finish_tasks(folder, manifest, loaded, pool, labels, bridges)
-    status = manifest.status
+    status = "complete" if manifest.status == "incomplete" else manifest.status
     if status != "generated" and missing(manifest, judged=True):
         status = "incomplete"
-    if manifest.status == "complete":
+    if manifest.status in ("complete", "incomplete"):
         manifest.status = status
     results = results_of(folder, manifest, scored, status)
     folder.write_results(results)

@@ -16,13 +16,15 @@ from judgebench import tasks
 from judgebench.codec import encode
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import GradingPool
-from judgebench.records import Case, Completion, Generation, Judgement, Sampling, Score, Verdict
+from judgebench.records import Case, Completion, Example, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData
+from judgebench.task.answers import text_answers
 from judgebench.task.metric import UNITS
 from judgebench.task.selection import choose, parse_selection
 
 ANSWERS = ("An answer of two sentences. It is nobody's own.", "")
 """Stand-ins for a model's answers: something, and nothing."""
+BASELINE_ANSWER = "Another model's answer."
 UNREADABLE = (Completion(), Completion(text=""), Completion(text="\x00]]{[[", top_logprobs=((),)))
 """Replies that hold no verdict."""
 OPTION_VALUES = ("nan", "inf", "-1", "0", "1", "2.5", "true", "off")
@@ -67,8 +69,17 @@ class StarterTask:
 
     @cached_property
     def data(self) -> TaskData:
-        """The starter set."""
-        return self.task.load(_no_file)
+        """The starter set; answers stand in for those of ``--baseline`` where a benchmark brings none."""
+        data = self.task.load(_no_file)
+        if not self.task.needs_baseline or data.baselines:
+            return data
+        texts = {example.id: BASELINE_ANSWER for example in data.examples}
+        return dataclasses.replace(data, baselines={"baseline": text_answers("baseline", texts)})
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to ask; not if the items come with scores that were made elsewhere."""
+        return self.data.lacks is None
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:
@@ -83,10 +94,18 @@ class StarterTask:
         """One text as the answer to every turn of every example."""
         return {
             example.id: Generation(
-                example_id=example.id, model="candidate", outputs=tuple(text for _ in (0, *example.followups))
+                example_id=example.id,
+                model="candidate",
+                outputs=tuple(text for _ in (0, *example.followups)),
+                likelihoods=self._likelihoods(example),
             )
             for example in self.data.examples
         }
+
+    def _likelihoods(self, example: Example) -> tuple[float, ...] | msgspec.UnsetType:
+        if not self.task.reads_likelihoods:
+            return msgspec.UNSET
+        return tuple(-float(place) for place, _ in enumerate(example.meta["options"], 1))
 
     @cached_property
     def something(self) -> Judged:
@@ -112,6 +131,7 @@ class StarterTask:
         with GradingPool() as pool:
             verdicts = pool.verify(self.data.verifiers, checks)
         for check, verdict in zip(checks, verdicts, strict=True):
+            _require(verdict.value is not None, f"{check.id}: {verdict.error}")
             _require(verdict.label != "error", f"{check.id}: {verdict.details.get('error')}")
             yield Judgement(
                 case_id=check.id,
@@ -195,7 +215,7 @@ def _about(subject: StarterTask) -> None:
     _require(task.about.endswith("."), "`about` is not a sentence")
     _require(task.headline, "tables show none of its `metrics`")
     _require(isinstance(task.sampling, Sampling), "`sampling` is not a Sampling")
-    _require(task.official_examples > 0, "`official_examples` is not above 0")
+    _require(task.official_examples > 0 or not subject.asks, "`official_examples` is not above 0")
     _require(task.starter, "it was asked for its starter set, but `starter` is false")
 
 
@@ -241,7 +261,7 @@ def _options_survive(subject: StarterTask) -> None:
 
 
 def _same_again(subject: StarterTask) -> None:
-    data, again = subject.data, subject.origin.task(starter=True).load(_no_file)
+    data, again = subject.data, StarterTask(subject.spec).data
     _require(again.examples == data.examples, "the examples differ")
     _require(again.baselines == data.baselines, "the baselines differ")
     prints = [
@@ -253,7 +273,7 @@ def _same_again(subject: StarterTask) -> None:
 
 def _examples(subject: StarterTask) -> None:
     ids = [example.id for example in subject.data.examples]
-    _require(ids, "there is none")
+    _require(ids or not subject.asks, "there is none")
     double = sorted({example_id for example_id in ids if ids.count(example_id) > 1})
     _require(not double, f"ids occur twice: {', '.join(double[:5])}")
     odd = [example_id for example_id in ids if not example_id or any(c.isspace() for c in example_id)]
@@ -312,8 +332,8 @@ def _ties(subject: StarterTask) -> None:
                 _require(settled, f"{case.id}: an answer that equals the baseline's is no tie")
 
 
-def _is_judged(judged: Judged) -> None:
-    _require(judged.judgements, "the answers lead to no case for a judge and to no check")
+def _is_judged(subject: StarterTask, judged: Judged) -> None:
+    _require(judged.judgements or not subject.asks, "the answers lead to no case for a judge and to no check")
 
 
 # -- scores
@@ -345,9 +365,9 @@ def _some_unread(subject: StarterTask) -> Judged:
 
 
 def _one_answer(subject: StarterTask) -> Judged:
-    first = subject.data.examples[0].id
-    judgements = (judgement for judgement in subject.something.judgements if judgement.example_id == first)
-    return Judged({first: subject.something.generations[first]}, tuple(judgements))
+    first = {example.id for example in subject.data.examples[:1]}
+    judgements = (judgement for judgement in subject.something.judgements if judgement.example_id in first)
+    return Judged({name: subject.something.generations[name] for name in first}, tuple(judgements))
 
 
 def _all_failed(subject: StarterTask) -> Judged:
@@ -449,8 +469,8 @@ CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
     "every case has a judge and shows the answer": _cases,
     "judges ask the same twice, and read nothing into replies without a verdict": _judges,
     "an answer that equals a baseline's is a tie, unless a judge is asked": _ties,
-    JUDGED: lambda subject: _is_judged(subject.something),
-    JUDGED_EMPTY: lambda subject: _is_judged(subject.nothing),
+    JUDGED: lambda subject: _is_judged(subject, subject.something),
+    JUDGED_EMPTY: lambda subject: _is_judged(subject, subject.nothing),
     "scoring changes nothing, and gives the same again": _pure,
     "the scores of a group are those of its examples": partial(_groups, lambda subject: subject.something),
     **{f"the scores of {name} say what they are": partial(_scores, made) for name, made in SITUATIONS.items()},

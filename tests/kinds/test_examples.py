@@ -12,6 +12,7 @@ import pytest
 
 from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
+from tests.sandboxes import needs_sandbox
 from tests.servers.launch import rules_server
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
@@ -309,6 +310,44 @@ def test_each_number_is_the_one_on_paper(file: str, tmp_path: Path) -> None:
     board = judgebench(["leaderboard", "strong", "weak", *mine, "--format", "csv"], cwd=tmp_path).stdout
     assert all(model in board for model in MODELS)
     assert f"{both[0]:.2f}"[:4] in board
+
+
+@pytest.mark.parametrize("file", [worked.file for worked in WORKED if worked.file != "functions.toml"])
+def test_each_example_is_a_sound_benchmark(file: str) -> None:
+    """Also one that brings no baseline, one whose options are weighed, and one whose scores are made elsewhere."""
+    judgebench(["tasks", "check", FOLDER / file])
+
+
+@needs_sandbox
+def test_an_example_whose_answers_are_run_is_a_sound_benchmark() -> None:
+    """In the sandbox."""
+    judgebench(["tasks", "check", FOLDER / "functions.toml"])
+
+
+JUDGED, VERIFIED = "a stored run (--baseline) shows how many an example takes", "answers are verified, not judged"
+PLANNED = {
+    "wins.toml": ("win_rate", JUDGED),
+    "rules.toml": ("share_met", JUDGED),
+    "attacks.toml": ("rating", JUDGED),
+    "refusals.toml": ("accuracy", JUDGED),
+    "chains.toml": ("hsr", JUDGED),
+    "beliefs.toml": ("mc2", VERIFIED),
+    "functions.toml": ("pass@1", VERIFIED),
+    "rewards.toml": ("score", "the scores are made elsewhere"),
+}
+
+
+@pytest.mark.parametrize("file", EXAMPLES)
+def test_a_plan_says_who_decides(file: str) -> None:
+    """A judge or not; scores made elsewhere are of as many items as somebody says."""
+    metric, why = PLANNED[file]
+    arguments = ["plan", "--task", FOLDER / file, "--metric", metric, "--delta", "2"]
+    if file == "rewards.toml":
+        ended = judgebench(arguments, code=2)
+        assert "does not say how many examples there are" in " ".join(ended.stderr.split())
+        arguments += ["--n", "50"]
+    said = " ".join(judgebench(arguments).stdout.split())
+    assert f"judge calls are not counted: {why}" in said
 
 
 @pytest.mark.parametrize("file", [worked.file for worked in WORKED if worked.rules])

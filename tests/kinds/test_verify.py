@@ -191,23 +191,110 @@ seconds = 2
 
 @needs_sandbox
 def test_functions(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function of a package says true, false, or how much is right; what it raises counts, and is flagged."""
+    """A function of a package says true, false, or how much is right; what the answer raises in it is wrong."""
     package = place / "packages" / "mychecks"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "inner.py").write_text(
         "def solves(answer, item):\n"
-        "    if answer == 'raise': raise ValueError('no')\n"
-        "    return {'all': True, 'half': 0.5, 'text': 'yes'}.get(answer, answer == item['wanted'])\n"
+        "    if answer[:1] in '1(': exec(answer)\n"
+        "    return {'all': True, 'half': 0.5}.get(answer, answer == item['wanted'])\n"
     )
     monkeypatch.syspath_prepend(package.parent)
-    answered("all", "half", "text", "raise", "42", "43", wanted="42")
+    answered("all", "half", "1 / 0", "(", "42", "43", wanted="42")
     assert labels(evaluated(FUNCTION)) == ["passed", "failed", "error", "error", "passed", "failed"]
     found = scores("run")
     assert found["pass@1", None].value == pytest.approx(100 * 2 / 6)
     assert found["score", None].value == pytest.approx(100 * 2.5 / 6)
-    assert "must" not in str(kept()["2"].verdict.details)
-    assert "it returned 'yes'" in str(kept()["2"].verdict.details["error"])
+    assert [kept()[name].verdict.details["error"].partition(":")[0] for name in "23"] == [
+        "ZeroDivisionError",
+        "SyntaxError",
+    ]
+
+
+BROKEN = {
+    "raise KeyError('gone')": "mychecks:solves raised KeyError: 'gone'",
+    "return answer + 1": "mychecks:solves raised TypeError: can only concatenate",
+    "return 'yes'": "mychecks:solves returned 'yes', and not true, false or a number from 0 to 1",
+}
+
+
+def own_check(body: str) -> None:
+    """Write a module beside the benchmark whose function does this, and the benchmark."""
+    Path("mychecks.py").write_text(f"def solves(answer, item):\n    {body}\n")
+    write_task(FUNCTION.replace(".inner", ""))
+
+
+@needs_sandbox
+@pytest.mark.parametrize("body", BROKEN)
+def test_a_function_that_fails_makes_no_answer_wrong(body: str, place: Path) -> None:
+    """Its verdicts are missing, the run is incomplete, and the screen says what the function did; mended, it counts."""
+    answered("one", "two")
+    own_check(body)
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=4)
+    assert BROKEN[body] in " ".join(ended.stderr.split())
+    assert "2 of 2 verdicts are unread" in " ".join(ended.stderr.split())
+    found = scores("run")["pass@1", None]
+    assert (found.value, found.n_missing) == (None, 2)
+    (finding,) = (one for one in RunFolder(Path("run")).results().integrity if one.check.endswith("_grading"))
+    assert (finding.check, finding.count) == ("failed_grading", 2)
+    assert "limit" not in finding.message
+    checked = judgebench(["tasks", "check", "mine.toml"], code=2)
+    assert BROKEN[body] in " ".join((checked.stdout + checked.stderr).split())
+    again = judgebench(["score", "run", "--tasks", "mine.toml"], code=4)
+    assert BROKEN[body] in " ".join((again.stdout + again.stderr).split())
+    own_check("return True")
+    judgebench(["score", "run", "--tasks", "mine.toml"])
+    assert scores("run")["pass@1", None].value == 100
+
+
+@needs_sandbox
+def test_another_function_is_another_protocol(place: Path) -> None:
+    """So it is with a file of data in its package; cached bytecode changes nothing."""
+    answered("one", "two")
+    package = place / "mychecks"
+    package.mkdir()
+    files = {"__init__.py": "", "inner.py": "def solves(answer, item): return answer == 'one'\n", "words.txt": "a"}
+    for name, text in files.items():
+        (package / name).write_text(text)
+    evaluated(FUNCTION)
+    assert scores("run")["pass@1", None].value == 50
+    seen = [protocol_hash()]
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "inner.pyc").write_text("x")
+    judgebench(["score", "run", "--tasks", "mine.toml"])
+    assert protocol_hash() == seen[0]
+    for name, text in (("words.txt", "b"), ("inner.py", "def solves(answer, item): return True\n")):
+        (package / name).write_text(text)
+        judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", name])
+        seen.append(protocol_hash(name))
+    assert len(set(seen)) == 3
+    assert scores("inner.py")["pass@1", None].value == 100
+    judgebench(["score", "run", "--tasks", "mine.toml"])
+    assert (scores("run")["pass@1", None].value, protocol_hash()) == (100, seen[2])
+
+
+def protocol_hash(run: str = "run") -> str:
+    """The run's protocol, in one word."""
+    return RunFolder(Path(run)).require_manifest().protocol_hash
+
+
+@needs_sandbox
+def test_the_function_beside_the_file_is_the_one_that_is_called(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another folder, too, and where an installed package has its name or Python itself does."""
+    installed = place / "site-packages" / "statistics"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("def solves(answer, item): return False\n")
+    monkeypatch.syspath_prepend(installed.parent)
+    folder = place / "mine"
+    folder.mkdir()
+    (folder / "statistics.py").write_text("def solves(answer, item): return True\n")
+    write_rows("mine/prompts.jsonl", [{"instruction": "Question?"}])
+    write_rows("answers.jsonl", [{"id": "0", "output": "one"}])
+    (folder / "mine.toml").write_text(FUNCTION.replace("mychecks.inner", "statistics"))
+    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine/mine.toml", "--out", "run"])
+    assert scores("run")["pass@1", None].value == 100
+    judgebench(["tasks", "check", "mine/mine.toml"])
 
 
 FORGERIES = {
@@ -252,10 +339,12 @@ def test_a_function_that_is_not_there_is_nobodys_fault(place: Path) -> None:
     """No answer is wrong by it: the verdicts are missing, and the run says why."""
     answered("all")
     write_task(FUNCTION)
-    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=None)
+    ended = judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", "run"], code=4)
     assert scores("run")["pass@1", None].n_missing == 1
     assert "cannot be called" in str(kept()["0"].verdict.error)
-    assert ended is not None
+    assert "ModuleNotFoundError: No module named 'mychecks'" in " ".join(ended.stderr.split())
+    checked = judgebench(["tasks", "check", "mine.toml"], code=2)
+    assert "cannot be called" in " ".join((checked.stdout + checked.stderr).split())
 
 
 @needs_sandbox
