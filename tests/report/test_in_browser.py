@@ -31,6 +31,8 @@ VIEWS = [
     address("s", "mtbench@1", "starter-01"),
     address("s", "wildbench@v2.0625", "starter-01"),
     address("s", "healthbench@all", "starter-01"),
+    address("judge", ARENA),
+    "#/cost",
     "#/runs",
     "#/no/such/view",
 ]
