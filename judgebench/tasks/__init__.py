@@ -409,7 +409,10 @@ def named(text: str) -> dict[str, TaskSpec]:
     for spec in parse_specs(text) if text else ():
         name = from_file(Path(spec.name)).task().name if is_file(spec.name) else spec.name
         if name in found:
-            raise UsageError(f"--tasks names {name} twice: {found[name].name} and {spec.name}")
+            raise UsageError(
+                f"--tasks names {name} twice: {found[name].text} and {spec.text}; run them one after the other, "
+                "because each has its own protocol"
+            )
         found[name] = spec
     return found
 
