@@ -55,7 +55,7 @@ def model(folder: Path) -> Iterator[HfModel]:
 def test_first_token_probabilities_are_exact_at_any_length(model: HfModel, name: str) -> None:
     """From 20 to 2,000 tokens (one judge: 10,000), alone and left-padded in one batch, labels have the table's odds."""
     judge = JUDGES[name]
-    longest, tokens = (70_000, 10_000) if name == next(iter(JUDGES)) else (14_000, 2_000)
+    longest, tokens = (80_000, 10_000) if name == next(iter(JUDGES)) else (16_000, 2_000)
     requests = [
         ask(quoting(judge, n), max_tokens=1, top_logprobs=len(judge.texts)) for n in (9, 200, 30, 3000, 700, longest)
     ]
