@@ -72,7 +72,11 @@ def words_of(ctx: Any) -> list[str]:
 
 
 def _about_words(said: str, words: list[str]) -> str | None:
-    """What to say of words that stand alone after a command that takes none: they may be tasks, as in inspect."""
+    """What to say of words that stand alone after a command that takes none: runs of a gate, or tasks as in inspect."""
+    if words == ["gate"] and said.startswith("Missing option"):
+        return (
+            f"{said.rstrip('.')}: `judgebench gate --baseline A --candidate B --max-drop X` holds run B against run A."
+        )
     found = re.search(r"unexpected extra argument\S* \((.*)\)", said)
     if found is None or words not in (["eval"], ["generate"]):
         return None

@@ -71,6 +71,7 @@ def test_refusals_are_one_paragraph_and_exit_2(
         (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges"),
         (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges (none and another). Evaluate"),
         (("--baseline", a, "--candidate", b), "--max-drop"),
+        ((a, b, "--max-drop", 1), "`judgebench gate --baseline A --candidate B --max-drop X`"),
         (("--baseline", a, "--candidate", b, "--max-drop", 1, "--policy", policy), "both given"),
         (("--baseline", a, "--candidate", b, "--max-drop", "-1"), "max_drop = -1"),
         (("--baseline", a, "--candidate", b, "--policy", policy), "level"),
