@@ -12,7 +12,7 @@ import msgspec
 
 from judgebench.data.rows import FileRow, fetched_rows, keyed_rows, read_rows
 from judgebench.data.sources import Source, read_sources
-from judgebench.data.toml_errors import converted, fault, parse_toml
+from judgebench.data.toml_errors import converted, fault, located, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import UsageError
 from judgebench.files import read_text, sha256_of
@@ -261,7 +261,8 @@ class TaskFile:
         try:
             given = msgspec.convert(self.keys.sampling, Sampling)
         except msgspec.ValidationError as error:
-            raise self.fault("sampling", f"is not valid: {error}") from error
+            key, why = located(error)
+            raise self.fault("sampling" if key == "it" else f"sampling.{key}", why) from error
         changes = {name: getattr(given, name) for name in self.keys.sampling}
         return msgspec.structs.replace(DEFAULT_SAMPLING, **changes)
 

@@ -17,6 +17,7 @@ from judgebench.grading import programs
 from judgebench.grading.own_functions import made_of, place_of
 from judgebench.grading.pool import KILLED, Verifier
 from judgebench.grading.programs import Command, Function, Sandbox
+from judgebench.grading.sandbox import OVER_TIME, TIMEOUT
 from judgebench.kinds.items import groups_of, read_examples
 from judgebench.kinds.scores import GroupedMeans
 from judgebench.kinds.task_files import FILE_BYTES, TaskFile, listed
@@ -37,7 +38,7 @@ ANSWER_FILE, ITEM_FILE, TOKEN = "{answer_file}", "{item_file}", "token"
 FILES_BYTES = 16 * 2**20
 LABELS = (
     *(programs.FAILED, programs.NOT_FINISHED, programs.OTHER_OUTPUT, programs.ERROR),
-    *("over time", "over memory", "over output", "over files", *KILLED),
+    *(OVER_TIME, "over memory", "over output", "over files", *KILLED),
 )
 """How answers fail, for counts."""
 OURS = ("category", "label", "tags", "criteria")
@@ -143,7 +144,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         starter=starter,
         load=load,
         checks=partial(_checks, settings, fill),
-        rulings=_rulings,
+        rulings=partial(_rulings, settings),
         score=score,
         groups=groups,
         summarise=summarise,
@@ -322,11 +323,15 @@ def _checks(settings: Settings, fill: _Filling, data: TaskData, generation: Gene
 # -- verdicts and scores
 
 
-def _rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:
+def _rulings(
+    settings: Settings, example: Example, generation: Generation | None, judgement: Judgement
+) -> tuple[Ruling, ...]:
     """How the program ended, its exit status and the end of what it wrote."""
     verdict, details = judgement.verdict, judgement.verdict.details
     found = [f"exit status {details['exit_status']}"] if details.get("exit_status") is not None else []
-    found += [f"{details['seconds']:g} s"] if isinstance(details.get("seconds"), int | float) else []
+    if isinstance(details.get("seconds"), int | float):
+        waited = f" (limit {settings.seconds:g} s, in which waiting for a core is not counted)"
+        found.append(f"{details['seconds']:g} s{waited if verdict.label in (OVER_TIME, TIMEOUT) else ''}")
     outputs = [f"{name}:\n{details[name]}" for name in ("stdout", "stderr") if details.get(name)]
     held = None if verdict.value is None else verdict.value == 1
     label = "" if verdict.label in (programs.PASSED, programs.FAILED) else verdict.label

@@ -2,6 +2,7 @@
 
 import json
 import math
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -322,6 +323,13 @@ def test_each_example_is_a_sound_benchmark(file: str) -> None:
 def test_an_example_whose_answers_are_run_is_a_sound_benchmark() -> None:
     """In the sandbox."""
     judgebench(["tasks", "check", FOLDER / "functions.toml"])
+
+
+def test_phrases_have_both_apostrophes() -> None:
+    """Models write straight and curly ones: each phrase of the example stands there in both forms."""
+    phrases = set(tomllib.loads((FOLDER / "attacks.toml").read_text())["phrases"]["refusals"])
+    assert {phrase.replace("'", "\u2019") for phrase in phrases} <= phrases
+    assert "I'm sorry" in phrases
 
 
 JUDGED, VERIFIED = "a stored run (--baseline) shows how many an example takes", "answers are verified, not judged"

@@ -103,6 +103,9 @@ def test_humaneval_example_samples() -> None:
     with playing(ScriptedModel([reply(sample["completion"]) for sample in samples])) as spec:
         judgebench(["eval", "--model", spec, "--tasks", "mine.toml", "--repeats", "6", "--out", "run"])
     assert Counter(labels(kept())) == {"passed": 3, "failed": 2, "over time": 1}
+    (late,) = (name for name, one in kept().items() if one.verdict.label == "over time")
+    shown = " ".join(judgebench(["show", "run", "--tasks", "mine.toml", "--item", late, "--full"]).stdout.split())
+    assert shown.count("(limit 1 s, in which waiting for a core is not counted)") == 1
     found = scores("run")
     assert found["pass@1", None].value == pytest.approx(50)
     assert found["pass@2", None].value == pytest.approx(100 * (1 - 3 / 15))  # 1 - C(3, 2) / C(6, 2)
