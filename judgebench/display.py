@@ -95,6 +95,15 @@ def did_you_mean(word: str, known: Iterable[str], before: str = "", after: str =
     return f" (did you mean {before}{near}{after}?)" if near else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "example"), counted(1200, "example")
+    ('1 example', '1,200 examples')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shortened(text: str, limit: int) -> str:
     """Cut a text to ``limit`` characters."""
     return text if len(text) <= limit else text[: max(0, limit - 1)] + "…"

@@ -336,8 +336,10 @@ def _compare_task(
         for place in range(1, len(members)):
             pair = (members[0], members[place])
             unit = units.get(name, "")
-            zero = _has_true_zero(unit, task_runs[0].task.metric(name[0]))
-            differences.append(_difference(*name, unit, pair, statistics[0], statistics[place], zero=zero))
+            metric = task_runs[0].task.metric(name[0], unit)
+            zero = _has_true_zero(unit, metric)
+            apart = _difference(*name, unit, pair, statistics[0], statistics[place], zero=zero)
+            differences.append(_within_span(apart, metric, (statistics[0], statistics[place])))
         if len(members) > 2 and (name[1] is None or parts is not None):
             ranks += _ranks(task_runs[0].task.metric(name[0]), name[1], members, statistics)
     return TaskComparison(
@@ -525,6 +527,22 @@ def on_common_clusters(statistics: Sequence[ClusterTotals]) -> list[ClusterTotal
 def _has_true_zero(unit: str, metric: Metric) -> bool:
     """Whether a relative gain of a metric means something."""
     return unit in TRUE_ZERO or (unit == _FROM_ZERO and metric.bounds is not None and metric.bounds[0] == 0)
+
+
+def _within_span(found: Difference, metric: Metric, runs: Sequence[ClusterTotals]) -> Difference:
+    """The difference with an interval that says nothing impossible, if all items of both runs keep to the limits."""
+    if metric.limits is None or found.low is None or found.high is None:
+        return found
+    low, high = metric.limits
+    kept = all(
+        ((low * run.denominator <= run.numerator) & (run.numerator <= high * run.denominator)).all()
+        and (run.weights >= 0).all()
+        for run in runs
+    )
+    if not kept:
+        return found
+    span = metric.span * max(float(run.weights.sum()) for run in runs)
+    return msgspec.structs.replace(found, low=max(-span, found.low), high=min(span, found.high))
 
 
 def _difference(

@@ -230,6 +230,10 @@ def _of_one_task(runs: Sequence[Run], task: str | None) -> list[tuple[Run, TaskR
             raise UsageError(f"--task {task}: none of the runs holds it; they hold {', '.join(known)}")
         return found
     shared = [key for key in known if all(key in run.tasks for run in runs)]
+    # A file that --tasks names is of one benchmark, as a rule, and names it.
+    named = [key for key in known if any(key in own.files for run in runs for own in run.tasks.values())]
+    if len(shared) != 1 and len(named) == 1:
+        return _of_one_task(runs, named[0])
     if len(shared) != 1:
         what = f"{len(shared)} benchmarks in common ({', '.join(shared)})" if shared else "no benchmark in common"
         raise UsageError(

@@ -12,7 +12,7 @@ from judgebench.cli import options, pages
 from judgebench.cli.blocks import Beside, Block, Compact, Heading, Hint, Prose, Quote, cut, terminal_text
 from judgebench.cli.layout_options import takes_layout
 from judgebench.cli.rendering import NUMBERS, Format, print_sheets, score_name, show, under_metrics
-from judgebench.display import chance, figure, ranks, reasons, shortened
+from judgebench.display import chance, counted, figure, ranks, reasons, shortened
 from judgebench.exchange.layout import Layout, laid_out_for
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
 from judgebench.records import PREDICTED
@@ -295,7 +295,7 @@ def _differences(
     grouped = bool(groups) and None not in groups
     counts = {row.n for row in task.differences}
     part = f", {groups.popitem()[0]}: {counts.pop()} of" if grouped and len(groups) == len(counts) == 1 else ":"
-    paired = f"{part} {task.common} items in common"
+    paired = f"{part} {counted(task.common, 'item')} in common"
     if task.unpaired is not None:
         paired = f": {called[task.runs[1]]} less {called[task.runs[0]]}, two numbers that are not paired"
         remarks.append(f"not paired, because {task.unpaired}")

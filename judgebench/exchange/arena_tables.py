@@ -6,7 +6,7 @@ from judgebench.arena.anchoring import MEAN
 from judgebench.arena.records import Arena, Rated
 from judgebench.arena.replaying import Replays
 from judgebench.arena.wb_elo import WbArena
-from judgebench.display import dollars, figure, p_value, percent, reasons, shortened
+from judgebench.display import counted, dollars, figure, p_value, percent, reasons, shortened
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Sheet, figures, words
 
 POINTS = "characters"
@@ -93,13 +93,13 @@ def _alerts(arena: Arena) -> Iterator[str]:
 
 def _notes(arena: Arena) -> Iterator[str]:
     yield (
-        f"{arena.games:,} games on {arena.questions:,} questions, {percent(arena.ties / arena.games)} ties"
-        + (f"; {_played(arena)}" if arena.pairing.how != "found" else "")
+        f"{counted(arena.games, 'game')} on {counted(arena.questions, 'question')}, "
+        f"{percent(arena.ties / arena.games)} ties" + (f"; {_played(arena)}" if arena.pairing.how != "found" else "")
     )
     yield _scale(arena)
     if arena.separable is not None:
         told = "" if arena.told_apart is None else f", {percent(arena.told_apart)} by comparing all pairs together"
-        yield f"told apart: {percent(arena.separable)} of {arena.pairs} pairs by their intervals{told}"
+        yield f"told apart: {percent(arena.separable)} of {counted(arena.pairs, 'pair')} by their intervals{told}"
     if arena.consistent is not None:
         yield f"both orders name the same winner: {percent(arena.consistent)} of questions"
     if arena.position is not None:
@@ -108,7 +108,7 @@ def _notes(arena: Arena) -> Iterator[str]:
     if arena.style is not None:
         yield from _style(arena)
     if arena.calls:
-        yield f"{arena.calls:,} judgements" + (f", {dollars(arena.usd)}" if arena.usd else "")
+        yield counted(arena.calls, "judgement") + (f", {dollars(arena.usd)}" if arena.usd else "")
     yield from (f"note: {note}" for note in arena.notes)
     if arena.folder:
         yield f"kept in {arena.folder}"
@@ -130,7 +130,7 @@ def _scale(arena: Arena) -> str:
     by = arena.anchoring
     if by.by == MEAN:
         return "the mean rating is 1000; 400 points are odds of ten to one"
-    text = f"anchored to {shortened(by.by, 100)} by {len(by.shared)} shared models"
+    text = f"anchored to {shortened(by.by, 100)} by {counted(len(by.shared), 'shared model')}"
     if by.rmse is not None:
         text += f", from which they differ by {figure(by.rmse, POINTS)} points (root mean square)"
     if by.spread is not None:
@@ -143,13 +143,13 @@ def _circles(arena: Arena) -> Iterator[str]:
     if not found.possible:
         return
     if not found.triads:
-        yield f"circles: none of {found.possible} threes of models, {found.by_chance:g} by chance"
+        yield f"circles: none of {counted(found.possible, 'three')} of models, {found.by_chance:g} by chance"
     else:
         named = "; ".join(f"{_circle(circle.models)} (|z| ≥ {circle.z:.1f})" for circle in found.found[:NAMED])
         sure = "" if found.found and found.found[0].z >= 2 else ", none beyond what few games do"
         yield (
-            f"circles: {found.triads} of {found.possible} threes of models, {found.by_chance:g} by chance{sure}: "
-            f"{named}"
+            f"circles: {found.triads} of {counted(found.possible, 'three')} of models, {found.by_chance:g} by "
+            f"chance{sure}: {named}"
         )
     if found.fit_p is not None:
         yield f"one rating per model fits the win rates of pairs: {p_value(found.fit_p)}"

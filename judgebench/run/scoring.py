@@ -18,6 +18,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
+from judgebench.display import counted
 from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
 from judgebench.judges import read_replies
@@ -287,13 +288,18 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     '120 examples; 240 verdicts, 40 read, 200 settled without a call'
     >>> counts_in_words({"examples": 12, "read": 24})
     '12 examples; 24 verdicts, all read'
+    >>> counts_in_words({"examples": 1, "read": 1})
+    '1 example; 1 verdict, all read'
     >>> counts_in_words({"examples": 6, "verified": 5, "without_answer": 1})
     '6 examples, 5 verified, 1 without an answer'
     >>> counts_in_words({"examples": 6, "verified": 5, "unread": 1})
     '6 examples; 6 verdicts, 5 verified, 1 unread'
     """
     there = {name: count for name, count in counts.items() if count}
-    named = [f"{count:,} {IN_WORDS.get(name, name.replace('_', ' '))}" for name, count in there.items()]
+    named = [
+        counted(count, "example") if name == "examples" else f"{count:,} {IN_WORDS.get(name, name.replace('_', ' '))}"
+        for name, count in there.items()
+    ]
     ends = (*ENDS, "verified") if "unread" in there else ENDS
     judged = [text for name, text in zip(there, named, strict=True) if name in ends]
     rest = ", ".join(text for text in named if text not in judged)
@@ -301,7 +307,7 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
     if not judged:
         return rest
     ended = f"all {judged[0].partition(' ')[2]}" if len(judged) == 1 else ", ".join(judged)
-    return f"{rest}; {total:,} verdicts, {ended}".removeprefix("; ")
+    return f"{rest}; {counted(total, 'verdict')}, {ended}".removeprefix("; ")
 
 
 class _Rereading:

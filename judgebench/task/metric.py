@@ -21,6 +21,8 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 UNITS = ("percent", "points", "rating", "characters", "usd")
+NEVER_NEGATIVE = ("characters", "usd")
+"""Units of which nobody has less than nothing, so that no interval says so."""
 ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 """Suffixes of table columns that describe a metric, and are not metrics themselves."""
 
@@ -154,11 +156,14 @@ class Metric:
             estimate = bounded_estimate(sums, *(float(sums.weights.sum()) * end for end in self.limits))
         else:
             estimate = clustered_estimate(sums)
+        ends = interval_fields(estimate.interval)
+        if self.unit in NEVER_NEGATIVE and ends["low"] is not None:
+            ends["low"] = max(0.0, ends["low"])
         return self.number(
             task,
             estimate.value if value is None else value,
             stderr=estimate.stderr,
-            **interval_fields(estimate.interval),
+            **ends,
             method=f"{what}; {estimate.how(over)}",
             n=n,
             n_missing=n_missing,

@@ -339,6 +339,15 @@ def test_verdicts_that_runs_hold_are_rated() -> None:
     assert [one["model"] for one in found["models"]] == ["gamma", "beta", "alpha"]
     assert (found["games"], found["pairing"]["how"]) == (4 * QUESTIONS, "found")
     assert found["style"]["games"] == 4 * QUESTIONS
+    # Where the runs have no benchmark in common, the file says which one is meant.
+    with playing(judge()) as spec:
+        for model, tasks in (("beta", "mine.toml"), ("gamma", "mine.toml"), ("delta", "other.toml")):
+            write_answers(model)
+            Path(tasks).write_text(Path("mine.toml").read_text())
+            own = ["--model", f"file:{model}.jsonl", "--out", f"more/{model}", "--judge", spec]
+            judgebench(["eval", "--tasks", tasks, "--baseline", "alpha.jsonl", *own, "-q"])
+    again = json.loads(judgebench(["arena", "more", "--judged", "--tasks", "mine.toml", "--json"]).stdout)
+    assert [one["model"] for one in again["models"]] == ["gamma", "beta", "alpha"]
 
 
 LETTER = """{{ instruction }}

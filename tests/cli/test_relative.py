@@ -1,6 +1,7 @@
 """``compare --relative``: gains in percent with Fieller's interval, where a scale has a true zero."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from tests.commands import judgebench
 SCORES = {"a": [0.2, 0.4, 0.6, 0.5, 0.9, 0.3, 0.7, 0.8], "b": [0.3, 0.5, 0.5, 0.7, 1.0, 0.3, 0.9, 0.8]}
 
 
-def compared(tmp_path: Path, scale: str, *flags: str) -> str:
+def compared(tmp_path: Path, scale: str, *flags: str, scores: Mapping[str, Sequence[float]] = SCORES) -> str:
     """What the comparison of two runs of scores says."""
     (tmp_path / "mine.toml").write_text(f'kind = "scored"\n[scored]\n{scale}\n')
-    for model, values in SCORES.items():
+    for model, values in scores.items():
         rows = [json.dumps({"id": str(number), "score": value}) for number, value in enumerate(values)]
         (tmp_path / f"{model}.jsonl").write_text("\n".join(rows))
         judgebench(
@@ -45,3 +46,11 @@ def test_a_scale_without_a_true_zero_has_no_gain(tmp_path: Path) -> None:
     shown = compared(tmp_path, "scale = [-1, 1]", "--relative", "--format", "md")
     assert "no relative gain: points have no true zero" in shown
     assert "| – | – | +0.08 |" in shown
+
+
+@pytest.mark.parametrize(("scale", "span"), [("scale = [0, 1]", 1.0), ("scale = [-1, 1]", 2.0)])
+def test_no_interval_of_a_difference_is_wider_than_the_scale(tmp_path: Path, scale: str, span: float) -> None:
+    """Two items leave nearly everything open, but no more than is possible."""
+    found = json.loads(compared(tmp_path, scale, "--format", "json", scores={"a": [0.0, 1.0], "b": [1.0, 0.5]}))
+    (row,) = found["tasks"][0]["differences"]
+    assert (row["low"], row["high"]) == (-span, span)

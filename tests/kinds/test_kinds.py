@@ -437,6 +437,14 @@ def test_first_token_probabilities(place: Path) -> None:
 # -- the other commands, and wrong files
 
 
+def test_no_length_may_be_less_than_nothing(place: Path) -> None:
+    """Three short answers and a long one leave the mean length open, down to zero characters."""
+    write_rows("answers.jsonl", [{"id": str(n), "output": "long " * 100 if n == 3 else "x"} for n in range(4)])
+    write_task(PAIRWISE)
+    found, _ = evaluated(lambda prompt: "[[A]]")
+    assert found["avg_length", None].low == 0 < found["avg_length", None].value < found["avg_length", None].high
+
+
 def test_a_file_that_lacks_an_answer_is_to_be_completed(place: Path) -> None:
     """The same command again would find the same file, and the completed one is another run."""
     write_rows("answers.jsonl", [{"id": str(n), "output": text if n else None} for n, text in enumerate(ANSWERS)])
