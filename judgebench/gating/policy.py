@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from judgebench.analysis.comparison_records import Adjust
+from judgebench.data.toml_errors import in_words
 from judgebench.display import did_you_mean
 from judgebench.errors import UsageError
 from judgebench.files import read_toml
@@ -115,7 +116,8 @@ def _unknown_key(read: Mapping[str, Any]) -> str:
 
 def _in_toml(error: msgspec.ValidationError) -> str:
     """Spell the key of an error as the file does: ``$.defaults.alpha`` is ``defaults.alpha``."""
-    return str(error).replace("$.", "").replace(" - at `$`", " - at the top")
+    why, _, place = str(error).partition(" - at `$")
+    return f"{place.rstrip('`').lstrip('.') or 'it'} {in_words(why)}"
 
 
 def checked(policy: Policy, where: str) -> Policy:
