@@ -80,9 +80,11 @@ class PromptBuilder:
             return {}
         alike = [texts.of(one) for one in cases]
         own = texts.of(case)
-        return {
+        told = {
             name: own[name] for name in texts.names if name in own and any(one.get(name) != own[name] for one in alike)
         }
+        points = _points(case)
+        return told | ({"points": f"{points:g}, so that a yes counts as not met"} if points < 0 else {})
 
     def prompts(self, judgement: Judgement) -> JudgePrompts:
         """Build the messages of every request again, and compare them with the hashes of what was sent."""
@@ -114,3 +116,12 @@ class PromptBuilder:
             if request is None:
                 return
             yield request.messages
+
+
+def _points(case: Case) -> float:
+    """The points of the criterion that a case is about; 0 if it is about none."""
+    criteria, place = case.example.meta.get("criteria"), case.id.rpartition("#")[2]
+    if not isinstance(criteria, list) or not place.isdecimal() or int(place) >= len(criteria):
+        return 0.0
+    points = criteria[int(place)].get("points", 0.0) if isinstance(criteria[int(place)], dict) else 0.0
+    return float(points) if isinstance(points, int | float) else 0.0

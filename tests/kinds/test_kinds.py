@@ -691,6 +691,21 @@ def test_show_says_which_criterion_a_verdict_is_about(place: Path) -> None:
     assert "criterion: " not in judgebench(["show", "run", "--tasks", "mine.toml", "--item", "b"]).stdout
 
 
+def test_show_says_that_a_yes_may_count_against_an_answer(place: Path) -> None:
+    """A criterion with negative points is met when the judge says no; the others say nothing of it."""
+    write_rows(
+        "prompts.jsonl",
+        [{"instruction": "Go.", "criteria": [{"text": "good", "points": 5}, {"text": "bad", "points": -4}]}],
+    )
+    write_rows("answers.jsonl", [{"id": "0", "output": "moon"}])
+    write_task(RUBRIC)
+    evaluated(lambda prompt: "[[yes]]")
+    shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "0"]).stdout
+    assert [line for line in shown.splitlines() if line.startswith("points: ")] == [
+        "points: -4, so that a yes counts as not met"
+    ]
+
+
 MULTICHALLENGE = """
 kind = "rubric"
 prompts = "questions.jsonl"
