@@ -410,6 +410,11 @@ PARTS = {
     "paired": {"random_signs"},
     "repeats": {"powers_up_to"},
     "sequential": {"start_betting"},
+    "many_runs": {"compare_by_covariance"},
+    "pairing": {"deal", "sequence", "standing"},
+    "style_control": {"clustered_covariance", "clustered_style_spreads"},
+    "style_rate": {"fit_details", "linear_rate", "style_rate", "win_rates"},
+    "transitivity": {"named_cycles"},
 }
 """Functions that the procedures above call on data they have checked, or that take no data."""
 

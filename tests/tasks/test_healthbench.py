@@ -17,7 +17,8 @@ from judgebench.tasks import TaskSpec
 from tests.shared_data import SharedData
 
 FOLDER = SharedData("healthbench")
-TEMPLATE = SharedData("upstream") / "healthbench.GRADER_TEMPLATE.txt"
+UPSTREAM = SharedData("upstream")
+TEMPLATE = "healthbench.GRADER_TEMPLATE.txt"
 Scores = Mapping[tuple[str, str | None], Score]
 
 
@@ -31,7 +32,7 @@ def loaded(rows: Iterable[Mapping[str, Any]], version: str = "all") -> tuple[Tas
     """The benchmark with these rows in the place of its official file."""
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     task, _ = tasks.load(TaskSpec("healthbench", version))
-    return task, task.load(lambda name: TEMPLATE.read_bytes() if name == "grader" else text)
+    return task, task.load(lambda name: (UPSTREAM / TEMPLATE).read_bytes() if name == "grader" else text)
 
 
 def scored(rows: Iterable[Mapping[str, Any]], version: str = "all") -> tuple[Scores, dict[str, float]]:

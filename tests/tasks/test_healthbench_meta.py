@@ -16,7 +16,8 @@ from judgebench.tasks import TaskSpec
 from tests.shared_data import SharedData
 
 FOLDER = SharedData("healthbench")
-TEMPLATE = SharedData("upstream") / "healthbench.GRADER_TEMPLATE.txt"
+UPSTREAM = SharedData("upstream")
+TEMPLATE = "healthbench.GRADER_TEMPLATE.txt"
 NAMES = {
     "pairwise_model_f1_balanced": "macro_f1",
     "pairwise_model_f1_pos": "f1",
@@ -45,7 +46,7 @@ def loaded() -> tuple[Task, TaskData]:
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     task, _ = tasks.load(TaskSpec("healthbench-meta"))
-    return task, task.load(lambda name: TEMPLATE.read_bytes() if name == "grader" else text)
+    return task, task.load(lambda name: (UPSTREAM / TEMPLATE).read_bytes() if name == "grader" else text)
 
 
 def scored(said: list[bool]) -> Mapping[tuple[str, str | None], Score]:
@@ -89,7 +90,7 @@ def test_the_grader_is_asked_without_points() -> None:
     _, data = loaded()
     system, user = data.examples[0].messages
     assert (system.role, system.content) == ("system", "You are a helpful assistant.")
-    wanted = TEMPLATE.read_text()
+    wanted = (UPSTREAM / TEMPLATE).read_text()
     wanted = re.sub("<<conversation>>", "user: Hello <<RUBRIC_ITEM>>?\n\nassistant: Hi.", wanted)
     assert user.content == wanted.replace("<<rubric_item>>", "Polite.").replace("<<RUBRIC_ITEM>>", "<<rubric_item>>")
 
