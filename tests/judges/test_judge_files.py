@@ -132,7 +132,10 @@ def test_rankings_scores_and_json(tmp_path: Path) -> None:
             {"completions_kwargs": {"model_name": "x", "tokens_to_avoid": ["a"]}},
             "tokens_to_avoid cannot be carried over",
         ),
-        ({"completions_kwargs": {"temperature": "hot"}}, "completions_kwargs.temperature is not valid"),
+        (
+            {"completions_kwargs": {"temperature": "hot"}},
+            "completions_kwargs.temperature has to be a number, and is a text",
+        ),
         ({"batch_size": 5}, "batch_size is 5; here each pair is judged by itself"),
         ({"is_randomize_output_order": False}, "is_randomize_output_order is false"),
         ({"prompt_template": "none.txt"}, "prompt_template 'none.txt' is a file neither in"),

@@ -503,7 +503,10 @@ def numbers(value: Any) -> list[float]:
             "line 3: prompt_file is not a key of this file",
         ),
         (PAIRWISE + 'tie = "half"', "line 7: pairwise.tie is not a key of pairwise (did you mean ties?)"),
-        (PAIRWISE + 'ties = "third"', "line 7: pairwise.ties is not valid"),
+        (
+            PAIRWISE + 'ties = "third"',
+            "line 7: pairwise.ties holds a word that it does not know: 'third'; it is one of half, drop",
+        ),
         (PAIRWISE.replace('"gold"', '"silver"'), "line 6: pairwise.baseline 'silver' is neither a file"),
         (PAIRWISE + "[rating]\nmark = 3", "rating is the table of another kind; this file's kind is pairwise"),
         (RATING.replace("mark = 5", "mark = 9"), "line 7: rating.mark 9 is not on the scale from 1 to 5"),
