@@ -138,7 +138,7 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Overrides the task's sampling for this item."""
     meta: dict[str, Any] = {}
     item: str | None = None
-    """With ``--repeats``: id of the item that this example repeats."""
+    """With ``--repeats``: id of the item that this example repeats; else of what it is counted as one with."""
     repeat: Count = 0
     """Index of the repeat, from 0."""
 
@@ -150,6 +150,16 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def repeated(self, number: int) -> "Example":
         """The same question, to be answered once more: repeat ``number`` of the item, from 0."""
         return replace(self, id=f"{self.id}#{number}", item=self.id, repeat=number)
+
+    @property
+    def asked_once(self) -> str:
+        """The id of the same question where it is asked once, as baselines and files of prompts know it.
+
+        >>> example = Example(id="7-de", item="7", messages=())
+        >>> example.asked_once, example.repeated(2).asked_once
+        ('7-de', '7-de')
+        """
+        return self.item if self.item is not None and self.id == f"{self.item}#{self.repeat}" else self.id
 
 
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -147,7 +147,7 @@ def _baseline(data: TaskData) -> Generations:
 def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     baseline = _baseline(data)
     example = data.by_id[generation.example_id]
-    other = baseline.get(example.item or example.id)
+    other = baseline.get(example.asked_once)
     if other is None or not other.outputs:
         return ()
     candidate = Answer(model=generation.model, turns=generation.outputs)
@@ -168,7 +168,7 @@ def _score(
             example,
             judged.get(example.id, ()),
             generations.get(example.id),
-            baseline.get(example.item or example.id),
+            baseline.get(example.asked_once),
             styled=styled,
         )
         for example in data.examples

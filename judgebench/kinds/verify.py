@@ -278,7 +278,7 @@ class _Filling:
 
 def _values(example: Example) -> dict[str, Any]:
     """The fields of an item by our names and by the file's."""
-    ours: dict[str, Any] = {"id": example.item or example.id, "instruction": example.instruction}
+    ours: dict[str, Any] = {"id": example.asked_once, "instruction": example.instruction}
     if example.references:
         ours["reference"] = example.references[0] if len(example.references) == 1 else list(example.references)
     if len(example.messages) > 1:
