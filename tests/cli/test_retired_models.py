@@ -242,7 +242,8 @@ def test_no_judge_of_a_benchmark_is_asked_once_it_is_gone(judge: KnownJudge, tmp
     ended = judgebench(command, code=6, JUDGEBENCH_TODAY=LAST_DAY)
     assert judge.model is not None
     assert ended.stderr.startswith(f"judgebench: The judge {judge.model.spec} cannot be asked: ")
-    assert "but a bridge predicts the official number" in ended.stderr
+    published = resource("leaderboards") / f"{judge.choose.partition(':')[0].partition('@')[0]}.csv"
+    assert ("but a bridge predicts the official number" in ended.stderr) == published.is_file()
     assert not (tmp_path / "run").exists()
 
 

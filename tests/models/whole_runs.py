@@ -11,6 +11,8 @@ from judgebench.run.runner import Runner
 from judgebench.run.settings import Settings
 from tests.starter_sets import TASKS
 
+WITHOUT_SYSTEM = ",".join(name for name in TASKS.split(",") if name != "healthbench-meta")
+"""Those that ask without a system message, for which the random checkpoint's chat template has no place."""
 SHORT_AND_GREEDY = {"temperature": "0", "max_tokens": "24"}
 """For a random model, which would go on to the end of its context."""
 
@@ -26,7 +28,7 @@ class Run(Struct):
     """Tokens of each answer, by task and example."""
 
 
-def run_of(out: Path, model: str, judge: str, *, tasks: str = TASKS, **more: Any) -> Run:
+def run_of(out: Path, model: str, judge: str, *, tasks: str = WITHOUT_SYSTEM, **more: Any) -> Run:
     """Every task's starter set, answered by one model and judged by another or the same."""
     settings = Settings(tasks=tasks, model=model, judges=(judge,), starter=True, out=out, **more)
     results = Runner(settings, lambda *_: None).evaluate()
