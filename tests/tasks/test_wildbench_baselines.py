@@ -144,7 +144,7 @@ def test_what_compares_runs_takes_the_choice_for_a_protocol(results: Path, offic
     (check,) = gate(edge, gemma, policy).checks
     assert (check.metric, check.verdict) == ("wb_reward", "PASS")
     for refused in (lambda: compare([edge, whole]), lambda: gate(edge, whole, policy)):
-        with pytest.raises(UsageError, match=r"options\.baselines"):
+        with pytest.raises(UsageError, match=r"option baselines"):
             refused()
     others = published_rows("wildbench@v2.0625")
     rows = in_one_table([edge, gemma, whole])
