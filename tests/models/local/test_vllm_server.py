@@ -15,9 +15,9 @@ from judgebench.models.local.hf import HfModel
 from judgebench.models.local.tiny import read_programs, tiny_checkpoint
 from judgebench.records import Completion, Message, Request, Sampling
 from tests.models.llama import answers, ask, prompts, save_random_llama
-from tests.models.whole_runs import SHORT_AND_GREEDY, Run, assert_same_scores, run_of
+from tests.models.whole_runs import SHORT_AND_GREEDY, WITHOUT_SYSTEM, Run, assert_same_scores, run_of
 from tests.servers.vllm_server import vllm_server
-from tests.starter_sets import TASKS, expected_win_rate
+from tests.starter_sets import expected_win_rate
 
 pytestmark = pytest.mark.vllm
 
@@ -158,7 +158,7 @@ def test_a_run_over_messages_gives_the_numbers_of_hf_and_of_paper(
     monkeypatch.setenv("KEY", KEY)
     here = {"api_key_env": "KEY", "model_args": {"base_url": address}}
     by_chat = run_of(tmp_path / "one", "anthropic:tiny", f"{address}/v1#tiny", tasks="alpacaeval", **here)
-    others = TASKS.removeprefix("alpacaeval,")
+    others = WITHOUT_SYSTEM.removeprefix("alpacaeval,")
     judged = run_of(
         tmp_path / "others", "anthropic:tiny", "anthropic:tiny", tasks=others, judge_args={"base_url": address}, **here
     )
