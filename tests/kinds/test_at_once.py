@@ -80,7 +80,7 @@ def test_the_strict_reading_is_a_key(place: Path) -> None:
         ('lower = "lower.txt"', "pooled = true", "rubric.pooled is for grades that are asked for one by one"),
         ("names.txt", "none.txt", "'none.txt' is not a file"),
         ('"places"', '"seeds"', "'seeds' must be a list of texts"),
-        ("count = 2", "count = 0", "`int` >= 1"),
+        ("count = 2", "count = 0", "whole number >= 1"),
     ],
 )
 def test_what_does_not_fit_is_named(place: Path, old: str, new: str, told: str) -> None:
