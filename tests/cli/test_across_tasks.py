@@ -140,7 +140,7 @@ def test_all_tasks_of_a_few_models_fit_a_narrow_screen(tmp_path: Path) -> None:
         assert terminal.wait() == 0
         across = terminal.text[terminal.text.index("across tasks") :]
     for task in tasks:
-        assert re.search(rf"│ {task}@\S+ +│ exact_match_flexible +│ +100.00 \(1\) │ +50.00 \(2\) │", across), across
+        assert re.search(rf"│ {task}@\S+ +│ exact_match_strict +│ +100.00 \(1\) │ +50.00 \(2\) │", across), across
     assert re.search(r"│ mean rank +│ +│ +1.00 │ +2.00 │", across), across
     assert "left out" not in across
     text = tables(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.tasks import TaskSpec
+from tests.commands import judgebench
 from tests.processes import judgebench_process
 from tests.starter_sets import TASKS, expected_win_rate
 
@@ -22,7 +23,9 @@ def evaluate(folder: Path) -> dict[str, Any]:
 
 
 def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) -> None:
-    """To 1e-4 of float32 odds; the run folder is complete; the second start of the command makes no new call."""
+    """To 1e-4 of float32 odds; the run folder is complete; the second start of the command makes no new call. Every
+    task's headline is the first metric that it lists.
+    """
     pytest.importorskip("torch")
     results = evaluate(tmp_path)
     (win_rate,) = (
@@ -37,6 +40,9 @@ def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) 
         for name in ("examples", "generations", "judgements", "example_scores"):
             assert (folder / key / f"{name}.jsonl").stat().st_size
         assert (folder / key / "scores.json").stat().st_size
+    (run,) = json.loads(judgebench(["runs", "list", folder, "--json"]).stdout)
+    infos = [json.loads(judgebench(["tasks", "info", task, "--json"]).stdout) for task in TASKS.split(",")]
+    assert [task["metric"] for task in run["tasks"]] == [info["metrics"][0] for info in infos]
     again = evaluate(tmp_path)
     assert again["scores"] == results["scores"]
     manifest = msgspec.json.decode((tmp_path / again["run"] / "manifest.json").read_bytes())

@@ -44,10 +44,11 @@ def test_a_pipe_gets_the_names(command: Command) -> None:
     assert listed["gsm8k"]["versions"] == ["cot8", "5shot", "cot-llama", "chat"]
     assert (listed["gsm8k"]["verdicts"], listed["mtbench"]["verdicts"]) == ("verified", "judged")
     assert listed["arenahard"]["served"] == {"openai:gpt-4.1": "served until 2027-01-14"}
+    long = command("tasks", "list", "--long").out
     for name, task in listed.items():
         assert task["version"] == task["versions"][0]
         assert task["about"], name
-        assert f"{name}@{task['version']} " in command("tasks", "list", "--long").out
+        assert f"{name}@{task['version']} " in long
 
 
 def test_a_task_that_cannot_be_loaded_hides_no_other(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:

@@ -55,7 +55,7 @@ def requests(n: int) -> list[Request]:
     return [
         Request(
             messages=(Message(role="user", content=f"{verbs[i % len(verbs)]} number {i}" + " and so on" * (i % 13)),),
-            sampling=Sampling(temperature=0.0, max_tokens=64),
+            sampling=Sampling(temperature=0.0, max_tokens=16),
         )
         for i in range(n)
     ]
@@ -63,7 +63,7 @@ def requests(n: int) -> list[Request]:
 
 def test_two_nodes_give_the_replies_of_one_process(two_nodes: Any, checkpoint: Path) -> None:
     """Greedy replies are equal, name and identity too, so the call store knows them."""
-    alone, asked = HfModel(checkpoint), requests(150)
+    alone, asked = HfModel(checkpoint), requests(60)
     pool = RayPool(partial(HfModel, checkpoint), replicas=2)
     try:
         assert (pool.name, pool.identity, pool.local) == (alone.name, alone.identity, True)
@@ -88,7 +88,7 @@ def _actors_alive() -> list[dict[str, Any]]:
 
 def test_an_actor_that_is_killed_loses_nothing(two_nodes: Any, checkpoint: Path) -> None:
     """Its requests are asked elsewhere; every request is answered exactly once."""
-    asked = requests(400)
+    asked = requests(200)
     pool = RayPool(partial(HfModel, checkpoint), replicas=2)
     try:
         found: list[int] = []
@@ -97,7 +97,7 @@ def test_an_actor_that_is_killed_loses_nothing(two_nodes: Any, checkpoint: Path)
             found.append(index)
             if len(found) == 40:
                 os.kill(_actors_alive()[0]["pid"], 9)
-        assert sorted(found) == list(range(400))
+        assert sorted(found) == list(range(200))
         assert 0 < pool.retries["engine lost"] <= 64
     finally:
         pool.close()
