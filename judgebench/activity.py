@@ -6,7 +6,7 @@ its own pace. Nothing here prints.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,18 +15,22 @@ from dataclasses import dataclass, field
 class Activity:
     """Something that is under way."""
 
-    what: str
-    """A phrase such as ``loading the weights of ckpt``."""
+    phrase: str | Callable[[], str]
     since: float = field(default_factory=time.monotonic)
     thread: int = field(default_factory=threading.get_ident)
+
+    @property
+    def what(self) -> str:
+        """A phrase such as ``loading the weights of ckpt``, as it is now."""
+        return self.phrase if isinstance(self.phrase, str) else self.phrase()
 
 
 _under_way: list[Activity] = []
 
 
 @contextmanager
-def doing(what: str) -> Iterator[None]:
-    """Say what the block does, for whoever watches.
+def doing(what: str | Callable[[], str]) -> Iterator[None]:
+    """Say what the block does, for whoever watches. What changes meanwhile is a function.
 
     >>> with doing("counting"):
     ...     print([activity.what for activity in current()])

@@ -112,6 +112,8 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     scores: tuple[dict[str, Number], ...] | None = None
     """What a scoring model found instead of writing a text: named numbers for each answer it was shown or, of a pair
     ranker, for the pair."""
+    batched: bool = False
+    """Whether it was bought in a batch, at the vendor's price for batches."""
 
     @property
     def failed(self) -> bool:

@@ -77,7 +77,7 @@ class Ledger(TaskFolder):
         if judgement.replies and (price is None or self.usd is None):
             self.usd = None
         elif price is not None and self.usd is not None:
-            self.usd += sum(price.usd(reply.paid) for reply in judgement.replies)
+            self.usd += sum(map(price.paid, judgement.replies))
         last = tuple(msgspec.structs.replace(reply, text="") for reply in judgement.replies[-1:])
         self._found[judgement.key] = msgspec.structs.replace(judgement, replies=last)
 

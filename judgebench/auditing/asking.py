@@ -270,15 +270,15 @@ class Audit:
             for name in self.models
         }
         together = next(iter(members.values())) if len(members) == 1 else tuple(reader.jury(judgements))
-        usages = [(each.judge_model, reply.paid) for each in judgements for reply in each.replies]
+        replies = [(each.judge_model, reply) for each in judgements for reply in each.replies]
         prices = self.prices
-        known = all(prices[name] is not None for name, _ in usages)
-        usd = sum(price.usd(usage) for name, usage in usages if (price := prices[name]) is not None)
+        known = all(prices[name] is not None for name, _ in replies)
+        usd = sum(price.paid(reply) for name, reply in replies if (price := prices[name]) is not None)
         return Answered(
             part=part,
             decisions=together,
             of_members=members,
-            usage=sum((usage for _, usage in usages), Usage()),
+            usage=sum((reply.paid for _, reply in replies), Usage()),
             usd=usd if known else None,
             calls=len(judgements),
             failed=sum(judgement.failed for judgement in judgements),
@@ -384,7 +384,7 @@ class DecisionReader:
 
     def _usd(self, judgement: Judgement) -> float | None:
         price = self.prices.get(judgement.judge_model)
-        return None if price is None else math.fsum(price.usd(reply.paid) for reply in judgement.replies)
+        return None if price is None else math.fsum(map(price.paid, judgement.replies))
 
 
 def rated_pair(

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from judgebench import codec
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.models.batch_book import BatchBook, create_batches
 from judgebench.models.claims import Claims, portions
 from judgebench.models.databases import connect, transaction
 from judgebench.records import Completion, Request, Usage
@@ -77,7 +78,7 @@ def create_spending(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE answered (identity TEXT PRIMARY KEY)")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (create_calls, create_spending)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (create_calls, create_spending, create_batches)
 """Applied in order, each once; the store records their names. Never change one, only append."""
 
 
@@ -169,9 +170,18 @@ class CallStore:
             except (OSError, sqlite3.Error) as error:
                 raise self._problem("opened", error) from error
             opened.pop_all()
+        self._batches: BatchBook | None = None
         self._answered: set[str] = set()
         self._thread = threading.Thread(target=self._write, name="judgebench-store", daemon=True)
         self._thread.start()
+
+    @property
+    def batches(self) -> BatchBook:
+        """The record of the batches that calls are in."""
+        with self._guard:
+            if self._batches is None:
+                self._batches = BatchBook(self.path)
+            return self._batches
 
     def get(self, key: bytes) -> Completion | None:
         """The stored completion of the key, without ``cached`` set, or ``None``."""
@@ -300,6 +310,8 @@ class CallStore:
             self._hurry.set()
         self._thread.join()
         self.claims.close()
+        if self._batches is not None:
+            self._batches.close()
         with self._reading:
             self._reader.close()
         self._writer.close()

@@ -62,6 +62,13 @@ class Claims:
                 if found is not None:
                     self._bury(found[0])
 
+    def charge(self, key: bytes, run: str, usd: float) -> None:
+        """Note that the call of a claim of ours is about to be sent, and may cost ``run`` as much as ``usd``."""
+        with self._using:
+            self._database.execute(
+                "UPDATE claims SET run = ?, usd = ? WHERE key = ? AND owner = ?", (run, usd, key, self._owner)
+            )
+
     def free(self, keys: Collection[bytes]) -> list[bytes]:
         """Those of the keys that no living process has in flight."""
         taken: set[bytes] = set()

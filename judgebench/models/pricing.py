@@ -8,7 +8,7 @@ import math
 from msgspec import Struct
 
 from judgebench.errors import UsageError
-from judgebench.records import Request, Usage
+from judgebench.records import Completion, Request, Usage
 
 ASSUMED_MAX_TOKENS = 4096
 """Upper estimate of a reply's length if the request sets no limit."""
@@ -28,13 +28,15 @@ def most_tokens(request: Request) -> Usage:
     return Usage(prompt_tokens=size // 3 + 1, completion_tokens=longest, estimated=True)
 
 
-class Price(Struct, frozen=True, kw_only=True):
+class Price(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What a model's tokens cost."""
 
     prompt: float
     """USD per million prompt tokens."""
     completion: float
     """USD per million completion tokens."""
+    batch: float = 1.0
+    """What share of that is asked for tokens of a batch."""
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for an impossible price: negative, not a number, or absurdly high."""
@@ -42,13 +44,20 @@ class Price(Struct, frozen=True, kw_only=True):
             if not (math.isfinite(usd) and 0 <= usd <= DEAREST):
                 raise ValueError(f"a price is between 0 and {DEAREST:,.0f} USD per million tokens, not {usd:g}")
 
-    def usd(self, usage: Usage) -> float:
-        """Price of the tokens, in USD."""
-        return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+    def usd(self, usage: Usage, *, batched: bool = False) -> float:
+        """Price of the tokens, in USD; of those of a batch if they were ``batched``."""
+        usd = (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+        return usd * self.batch if batched else usd
 
-    def at_most(self, request: Request) -> float:
+    def at_most(self, request: Request, *, batched: bool = False) -> float:
         """Upper estimate of a call's price in USD."""
-        return self.usd(most_tokens(request))
+        return self.usd(most_tokens(request), batched=batched)
+
+    def paid(self, *replies: Completion) -> float:
+        """What replies, and the unusable ones before them, cost in USD."""
+        live = sum((reply.paid for reply in replies if not reply.batched), Usage())
+        batched = sum((reply.paid for reply in replies if reply.batched), Usage())
+        return self.usd(live) + self.usd(batched, batched=True)
 
 
 def parse_price(text: str) -> Price:

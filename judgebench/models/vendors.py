@@ -57,6 +57,8 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Model → USD for a million prompt tokens and a million completion tokens."""
     later: dict[str, dict[str, tuple[float, float]]] = {}
     """Day → prices that hold from then on."""
+    batch: float = 1.0
+    """What share of these prices is asked for tokens of a batch."""
     note: str = ""
     """What the prices leave out."""
 
@@ -67,7 +69,7 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if today() >= date.fromisoformat(day):
                 listed |= self.later[day]
         found = _entry(listed, model)
-        return None if found is None else Price(prompt=found[0], completion=found[1])
+        return None if found is None else Price(prompt=found[0], completion=found[1], batch=self.batch)
 
     @property
     def age_days(self) -> int:

@@ -40,7 +40,8 @@ class Account:
     run: str = ""
     """Name of the run in the store's books; empty if no books are kept."""
     billed: bool = True
-    """Whether a call that is lost may have been billed: none of a model that runs here."""
+    """Whether a call that is lost may have been billed: none of a model that runs here, and of one that is asked in
+    batches only those of which it says so, since the store knows what its batches hold."""
 
     def at_most(self, request: Request) -> float:
         """Upper estimate of a call's price in USD; 0 if no price is known."""
@@ -53,11 +54,11 @@ class Account:
 
     def bill(self, model: Model, completion: Completion) -> Bill:
         """What a call has cost."""
-        usd = self.price.usd(completion.paid) if self.price else 0.0
+        usd = self.price.paid(completion) if self.price else 0.0
         return Bill(run=self.run, model=model.name, identity=model.identity, usage=completion.paid, usd=usd)
 
 
-class _Wrapper:
+class Wrapper:
     """A model around a model. Everything but ``complete`` is the inner model's."""
 
     def __init__(self, model: Model) -> None:
@@ -81,7 +82,7 @@ class _Wrapper:
     @property
     def concurrency(self) -> int | None:
         """How many requests the inner model answers at once, if each of them is paid."""
-        return self._model.concurrency if isinstance(self._model, Served | _Wrapper) else None
+        return self._model.concurrency if isinstance(self._model, Served | Wrapper) else None
 
     @property
     def retries(self) -> Counter[str]:
@@ -105,7 +106,7 @@ class _Wrapper:
         self._model.close()
 
 
-class NeverAsked(_Wrapper):
+class NeverAsked(Wrapper):
     """A model whose stored replies count, but that is asked nothing new."""
 
     def __init__(self, model: Model, reason: str) -> None:
@@ -158,7 +159,7 @@ class _Slots:
             self._changed.notify_all()
 
 
-class Stored(_Wrapper):
+class Stored(Wrapper):
     """Answers what it can from the store, asks the model for the rest, and commits each reply before yielding it.
 
     Commits do not wait for the caller: a separate thread drains the model, so a paid reply is safe even if the caller
@@ -505,21 +506,24 @@ def require_price(name: str, price: Price | None, budget: Budget) -> None:
         )
 
 
-class Metered(_Wrapper):
+class Metered(Wrapper):
     """Counts what a model's replies cost against the budget, and stops before a request that could exceed it."""
 
-    def __init__(self, model: Model, price: Price | None, budget: Budget) -> None:
-        """``price`` is ``None`` if it is unknown, which a budget with a limit refuses."""
+    def __init__(self, model: Model, price: Price | None, budget: Budget, *, batched: bool = False) -> None:
+        """``price`` is ``None`` if it is unknown, which a budget with a limit refuses. ``batched``: the model asks in
+        batches, whose price is set aside.
+        """
         require_price(model.name, price, budget)
         super().__init__(model)
         self._price = price or FREE
         self._budget = budget
+        self._batched = batched
         if isinstance(model, Served):
             model.on_discarded = self._discarded
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """As the inner model does. :class:`BudgetExceeded` comes after the replies to all earlier requests."""
-        return _MeteredReplies(self._model, self._price, self._budget, requests)
+        return _MeteredReplies(self._model, self._price, self._budget, requests, batched=self._batched)
 
     def _discarded(self, usage: Usage) -> None:
         """Count a reply that cannot be used. Raises :class:`BudgetExceeded` if that reaches the limit."""
@@ -529,8 +533,10 @@ class Metered(_Wrapper):
 class _MeteredReplies(Iterator[tuple[int, Completion]]):
     """One ``complete`` of :class:`Metered`. Not a generator: :meth:`close` must work while another thread waits."""
 
-    def __init__(self, model: Model, price: Price, budget: Budget, requests: Iterable[Request]) -> None:
-        self._price = price
+    def __init__(
+        self, model: Model, price: Price, budget: Budget, requests: Iterable[Request], *, batched: bool
+    ) -> None:
+        self._price, self._batched = price, batched
         self._budget = budget
         self._requests = requests
         self._reserved: dict[int, float] = {}
@@ -543,7 +549,8 @@ class _MeteredReplies(Iterator[tuple[int, Completion]]):
         except BaseException:
             self._release()
             raise
-        self._budget.settle(self._reserved.pop(index, 0.0), self._price.usd(completion.usage))
+        usd = self._price.usd(completion.usage, batched=completion.batched)
+        self._budget.settle(self._reserved.pop(index, 0.0), usd)
         return index, completion
 
     def close(self) -> None:
@@ -553,7 +560,7 @@ class _MeteredReplies(Iterator[tuple[int, Completion]]):
 
     def _admitted(self) -> Iterator[Request]:
         for index, request in enumerate(self._requests):
-            usd = self._price.at_most(request)
+            usd = self._price.at_most(request, batched=self._batched)
             if not self._budget.reserve(usd, given_up=lambda: self._ended):
                 return
             self._reserved[index] = usd

@@ -23,7 +23,7 @@ import numpy as np
 
 from judgebench.errors import UsageError
 from judgebench.models.pricing import Price
-from judgebench.records import Cascade, ExampleScore, Generation, Judgement, Score, Usage
+from judgebench.records import Cascade, ExampleScore, Generation, Judgement, Score
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, fold_members
 from judgebench.run.stopping import LEVEL, ORDER_SEED, StopRule, Watch, anytime, random_order
@@ -353,8 +353,7 @@ def asked(
             used += len(judgement.replies)
         calls[dear] += len(judgement.replies)
         price, sofar = prices.get(judgement.judge_model), usd[dear]
-        paid = sum((reply.paid for reply in judgement.replies), Usage())
-        usd[dear] = None if price is None or sofar is None else sofar + price.usd(paid)
+        usd[dear] = None if price is None or sofar is None else sofar + price.paid(*judgement.replies)
     cascade = msgspec.structs.replace(
         cascade,
         cheap_calls=calls[False],

@@ -290,6 +290,7 @@ class Pipeline:
         system: str | None,
         observer: Observer,
         pool: GradingPool,
+        in_flight: int | None = None,
     ) -> None:
         self._runs = runs
         self._candidate = candidate
@@ -299,7 +300,7 @@ class Pipeline:
         self._events: SimpleQueue[_Known | _Answered | _Judged | _Verified | _Ended] = SimpleQueue()
         self._verifying: set[tuple[str, str]] = set()
         """Checks whose verdicts a watch waits for, by task and case."""
-        self._room = _Room(MAX_IN_FLIGHT)
+        self._room = _Room(in_flight or MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
         self._judged_before: dict[str, dict[int, Judgement | None]] = {}
         """By task and digest of the key; the judgements themselves only if a watch will look at them."""

@@ -153,6 +153,7 @@ class Runner:
             before = partial(_judged_by, RunFolder(settings.out)) if begun and settings.out else None
             asked = None if given else (spec, arguments)
             self._models.require_ready(asked, loaded if judge else (), judged_by=before)
+            self._models.choose_way(asked, loaded, judge=judge)
             candidate = None if given else self._models.open(spec, arguments)
             return self._work(self._open(spec, candidate, loaded, given, judge=judge))
 
@@ -164,6 +165,7 @@ class Runner:
         self._use(as_before(folder, folder.require_manifest(), self._settings))
         with self._reopened(folder) as (manifest, loaded):
             self._models.require_ready(None, loaded, judged_by=partial(_judged_by, folder))
+            self._models.choose_way(None, loaded, judge=True)
             plans = [self._plan_answered(folder, manifest, loaded_task) for loaded_task in loaded]
             self._bridges = open_bridges(self._settings.bridge, self._settings.level, self._settings)
             self._bridges.require_fitting(plan.task_manifest for plan in plans)
@@ -599,18 +601,22 @@ class Runner:
                 checkpointed = time.monotonic()
 
         def pipeline(candidate: Model | None) -> Pipeline:
-            return Pipeline(run.tasks, candidate, self._settings.system, observe, self._pool)
+            in_flight = self._models.in_flight
+            return Pipeline(run.tasks, candidate, self._settings.system, observe, self._pool, in_flight)
 
         model = run.candidate.model if run.candidate else None
         judges = [judge_model for task in run.tasks for judge_model in task.judge_models]
-        if model is None or not model.local or not any(judge_model.local for judge_model in judges):
+        one_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
+        if model is None or not (one_device or self._models.in_batches):
             pipeline(model).run(generate=run.generate, judge=run.judge)
             return
         # Two local models share one device: they run one after the other, and the memory of the first is freed between.
+        # A judge that is asked in batches is asked about all answers together.
         pipeline(model).run(generate=run.generate, judge=False)
         if all(judge_model is not model for judge_model in judges):
             model.close()
-        pipeline(None).run(generate=False, judge=run.judge)
+        if run.judge:
+            pipeline(None).run(generate=False, judge=True)
 
     def _note_time(self, tasks: Sequence[RunningTask]) -> None:
         """Note in the session how long it and its tasks have taken so far."""

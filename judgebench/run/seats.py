@@ -22,8 +22,10 @@ from judgebench.judges import Judge
 from judgebench.judges.scorers import ScoringJudge
 from judgebench.models import IF_ANY, Model, ModelSpec, OpenSettings, Served
 from judgebench.models.call_store import CallStore, Spending, default_store_path
+from judgebench.models.http.batching import IN_FLIGHT, Batched
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.listing import ListedModel, listed_models
+from judgebench.models.http.model import HttpChat
 from judgebench.models.opening import (
     model_name,
     open_model,
@@ -36,8 +38,9 @@ from judgebench.models.opening import (
 from judgebench.models.pricing import Price
 from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.models.vendors import shutdown, vendors
-from judgebench.models.wrappers import Account, Budget, Metered, NeverAsked, Stored, require_price
+from judgebench.models.wrappers import MAX_IN_FLIGHT, Account, Budget, Metered, NeverAsked, Stored, require_price
 from judgebench.records import Sampling
+from judgebench.run.batches import BatchedModel, can_batch, in_batches
 from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.run.stages import JudgeSeat
@@ -64,6 +67,8 @@ class ModelPool:
         self._store: CallStore | None = None
         self._lists: dict[ModelSpec, Mapping[str, ListedModel] | None] = {}
         self.budget = Budget(settings.budget)
+        self.in_batches = False
+        """Whether served models are asked in batches; set before any is opened."""
 
     @property
     def store(self) -> CallStore:
@@ -114,6 +119,22 @@ class ModelPool:
         for spec, (task, arguments) in judges.items():
             with self._with_alternatives(task):
                 self._require_ready(spec, arguments, candidate=False)
+
+    def choose_way(
+        self,
+        candidate: tuple[ModelSpec, Mapping[str, str]] | None,
+        loaded: Sequence[LoadedTask],
+        *,
+        judge: bool,
+        watched: bool = False,
+    ) -> None:
+        """Decide, before any model is opened, whether served models are asked in batches."""
+        specs = dict([candidate] if candidate else [])
+        for loaded_task in loaded if judge else ():
+            for played in every_judge_spec(loaded_task, self._settings).values():
+                specs |= {spec: arguments for _, spec, arguments in played}
+        examples = sum(len(loaded_task.data.examples) for loaded_task in loaded)
+        self.in_batches = in_batches(self._settings, specs, examples, watched=watched)
 
     def require_official_judges(self) -> None:
         """Raise an error if an official judge that would be asked is gone, before any file of its task is fetched."""
@@ -273,11 +294,23 @@ class ModelPool:
         if isinstance(opened, Served):
             opened.answered_before = self.store.answered(opened.identity)
         price = price_of(spec, arguments)
-        meter = Metered(opened, price, self.budget)
         account = Account(price, billed=not spec.local)
         self._accounts.append(account)
-        self._opened[spec] = Opened(Stored(meter, self.store, account=account), price)
+        batched = self.in_batches and isinstance(opened, HttpChat) and can_batch(spec, opened)
+        if batched:
+            assert isinstance(opened, HttpChat)
+            how = BatchedModel(spec=spec.text, arguments=settings.arguments, api_key_env=settings.api_key_env)
+            account.billed = False
+            opened = Batched(opened, self.store, account, self.budget, msgspec.json.encode(how).decode())
+        meter = Metered(opened, price, self.budget, batched=batched)
+        stored = Stored(meter, self.store, self.in_flight, account=account)
+        self._opened[spec] = Opened(stored, price)
         return self._opened[spec]
+
+    @property
+    def in_flight(self) -> int:
+        """The most requests pulled and not yet answered: more if a batch is to hold them."""
+        return IN_FLIGHT if self.in_batches else MAX_IN_FLIGHT
 
 
 def judge_specs(

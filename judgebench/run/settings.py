@@ -263,6 +263,13 @@ class Settings:
     rpm: float | None = flag(None, "Maximum number of requests a minute to an endpoint.", "N", CALLING, minimum=0.001)
     tpm: float | None = flag(None, "Maximum number of tokens a minute to an endpoint.", "N", CALLING, minimum=1)
     budget: float | None = flag(None, "Limit for spending, in USD.", "USD", CALLING, minimum=0)
+    batch_api: str = flag(
+        "off",
+        "Ask served models through their vendor's batch endpoint, slower and at its price for batches: off, on, or "
+        "auto (where that is cheaper, from 100 examples on, and unless --stop-when needs answers as they come).",
+        "off|on|auto",
+        ASKING,
+    )
     replicas: int = flag(
         1, "Number of engines of the model, each in a Ray actor with its own device.", "N", ANSWERING, minimum=1
     )
@@ -300,6 +307,7 @@ class Settings:
                 parse_price(arguments["usd_per_million"])
         if self.name is not None:
             require_name(self.name)
+        self._check_batches()
         if self.controls and (self.stop_when is None or self.cascade is not None):
             raise UsageError(
                 f"--control {self.controls[0]} narrows the interval by which --stop-when ends, and "
@@ -316,6 +324,16 @@ class Settings:
                 text.encode()
             except UnicodeEncodeError as error:  # an argument that was not UTF-8
                 raise UsageError(f"{SETTINGS[name].spelling} is not text that can be sent: {error}") from error
+
+    def _check_batches(self) -> None:
+        """Raise :class:`UsageError` for an unknown way to ask, and for batches whose answers a rule waits for."""
+        if self.batch_api not in ("off", "on", "auto"):
+            raise UsageError(f"--batch-api {self.batch_api!r:.40} is not one of off, on, auto")
+        if self.batch_api == "on" and self.stop_when is not None:
+            raise UsageError(
+                f"--stop-when {self.stop_when!r} ends judging by answers as they come, and --batch-api on has them all "
+                "at once, paid for; give --batch-api auto, or leave --stop-when out"
+            )
 
     def _check_cascade(self) -> None:
         """Raise :class:`UsageError` for a cascade that does not say once how much its dear judge judges."""
@@ -410,6 +428,7 @@ class Keywords(TypedDict, total=False):
     rpm: float | None
     tpm: float | None
     budget: float | None
+    batch_api: str
     replicas: int
     cluster: str | None
     mirrors: PathLike | Iterable[PathLike]

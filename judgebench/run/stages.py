@@ -329,14 +329,14 @@ class RunningTask:
             counts.asked += 1
         if stage == "judge":  # several replies of a candidate are its turns
             counts.reasked += sum(not reply.cached for reply in replies[1:])
-        paid = [reply.paid for reply in replies if not reply.cached]
-        usage = sum(paid, Usage())
+        paid = [reply for reply in replies if not reply.cached]
+        usage = sum((reply.paid for reply in paid), Usage())
         counts.usage += usage
-        counts.estimated += sum(of_reply.estimated for of_reply in paid)
+        counts.estimated += sum(reply.paid.estimated for reply in paid)
         if price is None:
             counts.unpriced += usage
         else:
-            counts.usd += price.usd(usage)
+            counts.usd += price.paid(*paid)
         counts.seconds = seconds
 
 

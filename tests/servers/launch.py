@@ -108,6 +108,17 @@ def chat_server(*, environment: dict[str, str] | None = None, **options: Any) ->
 
 
 @contextmanager
+def batch_server(**options: Any) -> Iterator[Server]:
+    """A vendor with batches, with its program's options (``work_ms=50``, ``missing=0.1``, ``end="expired"``, …)."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "requests.jsonl"
+        log.touch()
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        with _started([sys.executable, str(PROGRAM.with_name("batch_server.py")), f"--log={log}", *flags]) as port:
+            yield Server(port, log)
+
+
+@contextmanager
 def rules_server(rules: Path) -> Iterator[Server]:
     """Models that answer by the rules of a file."""
     with _started([sys.executable, str(PROGRAM.with_name("rules_server.py")), f"--rules={rules}"]) as port:

@@ -116,6 +116,16 @@ class Endpoint:
         return (self._base / wire.path).with_query(self._base.query)
 
     @property
+    def base_url(self) -> str:
+        """The address that a client of the vendor's is given; credentials are in ``headers``."""
+        return str(self._base.with_query(None))
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What is sent in the query of every address; it may be secret."""
+        return dict(self._base.query)
+
+    @property
     def identity(self) -> str:
         """Protocol, endpoint without credentials, served name, and anything that is sent besides the request.
 

@@ -284,12 +284,11 @@ def price_of(spec: ModelSpec, arguments: Mapping[str, str]) -> Price | None:
     """Price of a model: ``usd_per_million=INPUT/OUTPUT`` if given, else its backend's, else its vendor's, else 0 if it
     is free.
     """
-    given = arguments.get("usd_per_million")
+    given, seller = arguments.get("usd_per_million"), seller_of(spec, arguments)
     if given is not None:
-        return parse_price(given)
+        return msgspec.structs.replace(parse_price(given), batch=seller.batch if seller else 1.0)
     if spec.backend.price is not None:
         return spec.backend.price(spec.target)
-    seller = seller_of(spec, arguments)
     if seller is not None:
         return seller.price(model_name(spec))
     return FREE if spec.local or spec.backend.finished else None

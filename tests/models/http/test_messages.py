@@ -332,7 +332,7 @@ def test_prices_are_looked_up_by_name() -> None:
     """A model of the table has its price, another none."""
     listed, _ = parse_model("anthropic:claude-opus-4-6")
     other, _ = parse_model("anthropic:claude-unheard-of")
-    assert price_of(listed, {}) == Price(prompt=5.0, completion=25.0)
+    assert price_of(listed, {}) == Price(prompt=5.0, completion=25.0, batch=0.5)
     assert price_of(other, {}) is None
 
 
