@@ -21,6 +21,7 @@ FLAGS = [
     "--disable-sync",
 ]
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+SETTLED = "document.documentElement.dataset.shown === location.hash && !document.querySelector('[aria-busy]')"
 READY = "document.documentElement.classList.contains('ready')"
 
 
@@ -67,7 +68,7 @@ class Look:
         self.page.wait_for_function(
             "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => done(true)), 20))"
         )
-        wait_for(lambda: self.page.evaluate("document.documentElement.dataset.shown === location.hash"))
+        wait_for(lambda: self.page.evaluate(SETTLED))
         return self
 
     @property

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from judgebench.report import slices
+from judgebench.report.collect import collect
+from judgebench.report.page import write_page
 from judgebench.report.views import address
+from judgebench.run.reading import read_run
 from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.report.looking import PHONE, READY, WIDE, Look, chromium, looking
@@ -317,6 +321,7 @@ def test_search_finds_prompts_answers_and_words_of_judges(look: Look) -> None:
     assert look.page.evaluate("history.length") == before
     look.page.locator(".samples .row .id a").click()
     assert look.settled().heading == "starter-04"
+    assert "1 of 1" in look.words(".trail")
     look.page.go_back()
     look.until("1 of 4 samples")
     assert look.page.locator("#search").input_value() == "final verdict is: [[A>>B"
@@ -334,7 +339,43 @@ def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:
         assert look.page.locator('select[name="v"]').is_visible()
 
 
+def test_a_search_shows_what_it_has_found_so_far(
+    look: Look, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first samples stand in the list while most texts are still to be searched; in the end all do, in order."""
+    monkeypatch.setattr(slices, "SLICE_BYTES", 1)
+    page = write_page(
+        collect([read_run(file.parent / name) for name in ("one", "other")], None), tmp_path / "page.html"
+    )
+    assert page.slices > 4
+    look.file = page.path
+    look.open(address("samples", ARENA)).page.evaluate(
+        """() => {
+            window.seen = [];
+            const rows = document.getElementsByClassName("row"), count = document.getElementsByClassName("count");
+            const note = () => window.seen.push([count[0].textContent, rows.length - 1]);
+            new MutationObserver(note).observe(document.getElementById("made"), { childList: true, subtree: true });
+        }"""
+    )
+    look.go(address("samples", ARENA, q="have their merits")).until("4 of 4 samples")
+    assert any(rows == 1 and "searching" in count for count, rows in look.page.evaluate("window.seen"))
+    assert look.rows() == [f"starter-0{number}" for number in (1, 2, 3, 4)]
+
+
 # -- samples
+
+
+def test_answers_can_be_read_before_they_are_compared(look: Look) -> None:
+    """Both stand there as they are, and how much they have in common is said when that is known."""
+    look.page.evaluate("window.held = []; window.requestAnimationFrame = (done) => window.held.push(done);")
+    look.page.evaluate("to => { location.hash = to; }", address("s", GSM, "starter-01", d="diff"))
+    wait_for(lambda: look.page.locator("section.answer").count() == 2)
+    assert "## Steps" in look.words(".sides")
+    assert "comparing words" in look.words(".tools")
+    assert look.page.locator(".sides ins").count() == 0
+    look.page.evaluate("window.held.forEach((done) => done())")
+    wait_for(lambda: look.page.locator(".sides ins").count() > 0)
+    assert "of the words in common" in look.words(".tools")
 
 
 def test_both_orders_of_a_comparison_are_beside_each_other(look: Look) -> None:

@@ -49,9 +49,21 @@ def page(browser: "Browser") -> "Page":
     return page
 
 
+def ended(page: "Page", steps: str, *given: Any) -> Any:
+    """What steps, which are made of ``a`` and ``b``, come to."""
+    script = f"""([a, b]) => {{
+        const steps = {steps};
+        for (;;) {{
+            const one = steps.next();
+            if (one.done) return one.value;
+        }}
+    }}"""
+    return page.evaluate(script, list(given))
+
+
 def diffed(page: "Page", first: str, second: str) -> Any:
     """What the word diff says of two texts."""
-    return page.evaluate("([a, b]) => diff(a, b)", [first, second])
+    return ended(page, "diff(a, b)", first, second)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +89,7 @@ def test_what_both_keep_is_equal_in_both(page: "Page") -> None:
     """Pairs of positions rise in both texts and hold equal words."""
     words = [f"w{number % 7}" for number in range(200)]
     other = [word for number, word in enumerate(words) if number % 5] + ["x"] * 3
-    kept = page.evaluate("([a, b]) => common(a, b)", [words, other])
+    kept = ended(page, "common(a, b)", words, other)
     assert kept == sorted(kept)
     assert len({i for i, _ in kept}) == len({j for _, j in kept}) == len(kept) == 160
     assert all(words[i] == other[j] for i, j in kept)
@@ -87,6 +99,31 @@ def test_texts_that_have_nothing_in_common_are_not_aligned(page: "Page") -> None
     """After so many edits it is given up, and said."""
     first, second = (" ".join(f"{letter}{number}" for number in range(4000)) for letter in "ab")
     assert diffed(page, first, second) is None
+    # The same words in another order: nothing but the search itself shows that they are too far apart.
+    words = [f"w{number}" for number in range(4000)]
+    assert diffed(page, " ".join(words), " ".join(reversed(words))) is None
+
+
+def test_a_comparison_that_nobody_waits_for_is_given_up(page: "Page") -> None:
+    """Between its turns it asks, and long texts take several."""
+    script = """async ([a, b]) => {
+        const slow = function* () {
+            const steps = diff(a, b);
+            for (let one = steps.next(); ; one = steps.next()) {
+                if (one.done) return one.value;
+                for (const until = performance.now() + 9; performance.now() < until;);
+                yield;
+            }
+        };
+        let asked = 0;
+        const whole = await inTurns(slow(), () => ++asked > 0);
+        return [whole.share, asked, await inTurns(slow(), () => false)];
+    }"""
+    texts = [" ".join(f"{'' if number % 3 else letter}{number}" for number in range(1400)) for letter in "ab"]
+    share, asked, left = page.evaluate(script, texts)
+    assert share == pytest.approx(2 / 3, abs=0.01)
+    assert asked > 3
+    assert left is None
 
 
 @pytest.mark.parametrize(

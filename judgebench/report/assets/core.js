@@ -104,3 +104,30 @@ export function address(path, settings = []) {
 export function figure(/** @type {number | null | undefined} */ value, digits = 2) {
   return value == null ? "\u2013" : value.toFixed(Math.abs(value) >= 1000 ? 0 : digits);
 }
+
+/** Resolves when what was made so far has been painted. */
+export function painted() {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+}
+
+/** Milliseconds of work after which keys and the mouse have their turn. */
+const TURN = 8;
+
+/**
+ * Take steps to their end, a few at a time.
+ * @template T
+ * @param {Generator<void, T>} steps
+ * @param {() => boolean} wanted asked between turns; what nobody wants any more is given up
+ * @returns {Promise<T | undefined>}
+ */
+export async function inTurns(steps, wanted) {
+  let until = performance.now() + TURN;
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (performance.now() < until) continue;
+    await new Promise((next) => setTimeout(next));
+    if (!wanted()) return undefined;
+    until = performance.now() + TURN;
+  }
+}

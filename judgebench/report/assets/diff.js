@@ -1,9 +1,12 @@
 // @ts-check
-// Which words two texts have in common, by Myers' O(ND) algorithm over whole words.
+// Which words two texts have in common, by Myers' O(ND) algorithm over whole words. It works in steps, between which
+// whoever asked may draw, or give up.
 
 const WORDS = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}]|[\p{L}\p{N}_']+|\s+|[^]/gu;
 const MOST_EDITS = 3000;
 const SHORTEST_RUN = 2;
+/** Rounds of the search in one step. */
+const ROUNDS = 50;
 
 /** @param {string} text @returns {string[]} */
 export function words(text) {
@@ -14,9 +17,9 @@ export function words(text) {
  * Pairs of positions of words that both texts keep; null if they differ too much to be aligned.
  * @param {string[]} a
  * @param {string[]} b
- * @returns {[number, number][] | null}
+ * @returns {Generator<void, [number, number][] | null>}
  */
-export function common(a, b) {
+export function* common(a, b) {
   let start = 0;
   let endA = a.length;
   let endB = b.length;
@@ -25,7 +28,7 @@ export function common(a, b) {
     endA--;
     endB--;
   }
-  const middle = snake(a.slice(start, endA), b.slice(start, endB));
+  const middle = yield* snake(a.slice(start, endA), b.slice(start, endB));
   if (!middle) return null;
   /** @type {[number, number][]} */
   const kept = [];
@@ -35,16 +38,18 @@ export function common(a, b) {
   return kept;
 }
 
-/** @param {string[]} first @param {string[]} second @returns {[number, number][] | null} */
-function snake(first, second) {
+/** @param {string[]} first @param {string[]} second @returns {Generator<void, [number, number][] | null>} */
+function* snake(first, second) {
   const known = new Map();
   const numbered = (/** @type {string[]} */ list) => Int32Array.from(list, (word) => known.get(word) ?? (known.set(word, known.size), known.size - 1));
   const [a, b] = [numbered(first), numbered(second)];
+  if (fewestEdits(a, b, known.size) > MOST_EDITS) return null;
   const most = Math.min(a.length + b.length, MOST_EDITS);
   const ends = new Int32Array(2 * most + 3);
   /** What had been reached before each edit, on the diagonals from -d to d. @type {Int32Array[]} */
   const traces = [];
   for (let d = 0; d <= most; d++) {
+    if (d % ROUNDS === ROUNDS - 1) yield;
     traces.push(ends.slice(most + 1 - d - 1, most + 1 + d + 2));
     for (let k = -d; k <= d; k += 2) {
       const at = most + 1 + k;
@@ -60,6 +65,14 @@ function snake(first, second) {
     }
   }
   return null;
+}
+
+/** So many words, at least, only one of the texts has, in whichever order they stand. @param {Int32Array} a @param {Int32Array} b @param {number} size */
+function fewestEdits(a, b, size) {
+  const counts = new Int32Array(size);
+  for (const word of a) counts[word]++;
+  for (const word of b) counts[word]--;
+  return counts.reduce((sum, count) => sum + Math.abs(count), 0);
 }
 
 /** @param {Int32Array[]} traces @param {number} x @param {number} y */
@@ -88,12 +101,16 @@ function back(traces, x, y) {
  * Two texts as runs of words that both keep, and of words that only one has; with the share of words in common.
  * @param {string} first
  * @param {string} second
+ * @returns {Generator<void, Alike | null>}
  */
-export function diff(first, second) {
+export function* diff(first, second) {
   const a = words(first);
+  yield;
   const b = words(second);
-  const kept = common(a, b);
+  yield;
+  const kept = yield* common(a, b);
   if (!kept) return null;
+  yield;
   const heldA = new Set(kept.map(([i]) => i));
   const heldB = new Set(kept.map(([, j]) => j));
   const solid = (/** @type {string} */ word) => /[\p{L}\p{N}]/u.test(word);
@@ -102,7 +119,12 @@ export function diff(first, second) {
   return { share: both / most, first: runs(a, heldA), second: runs(b, heldB) };
 }
 
-/** @param {string[]} list @param {Set<number>} held @returns {{same: boolean, text: string}[]} */
+/**
+ * @typedef {{same: boolean, text: string}} Run
+ * @typedef {{share: number, first: Run[], second: Run[]}} Alike
+ */
+
+/** @param {string[]} list @param {Set<number>} held @returns {Run[]} */
 function runs(list, held) {
   /** @type {{same: boolean, text: string, size: number}[]} */
   const found = [];

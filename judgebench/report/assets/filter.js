@@ -15,6 +15,21 @@ export function change(task, place, run, vs) {
   return a == null || b == null ? null : b - a;
 }
 
+const CHOOSING = ["run", "vs", "v", "cat", "q", "m", "l", "s"];
+const MOST_KEPT = 4;
+/** The last choices: a list and each sample that is opened from it ask for the same. @type {Map<string, {task: any, places: number[]}>} */
+const choices = new Map();
+
+function keyOf(/** @type {any} */ task, /** @type {Map<string, string>} */ settings) {
+  return JSON.stringify([task.label, ...CHOOSING.map((name) => settings.get(name) || "")]);
+}
+
+/** Let these places be what settings choose, as when texts were searched that the index does not hold. */
+export function keepChosen(/** @type {any} */ task, /** @type {Map<string, string>} */ settings, /** @type {number[]} */ places) {
+  choices.set(keyOf(task, settings), { task, places });
+  for (const key of [...choices.keys()].slice(0, -MOST_KEPT)) choices.delete(key);
+}
+
 /**
  * The places of the samples that the settings of an address choose.
  * @param {any} task
@@ -22,6 +37,14 @@ export function change(task, place, run, vs) {
  * @returns {number[]}
  */
 export function chosen(task, settings) {
+  const kept = choices.get(keyOf(task, settings));
+  if (kept && kept.task === task) return kept.places;
+  const places = choose(task, settings);
+  keepChosen(task, settings, places);
+  return places;
+}
+
+function choose(/** @type {any} */ task, /** @type {Map<string, string>} */ settings) {
   const run = runOf(task, settings.get("run"), 0);
   const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
   const verdict = settings.get("v") || "";
@@ -40,6 +63,12 @@ export function chosen(task, settings) {
     places.push(place);
   }
   return sorted(task, places, settings.get("s") || "", run, vs);
+}
+
+/** The ends that samples of a task have, in any run. @returns {string[]} */
+export function endsOf(/** @type {any} */ task) {
+  const codes = new Set(task.outcomes.flatMap((/** @type {number[]} */ own) => [...new Set(own)]));
+  return OUTCOMES.filter((end, code) => end && codes.has(code));
 }
 
 /** The tenth by length that an address names, from 0; -1 for all. */

@@ -1,12 +1,14 @@
 // @ts-check
 import { address, el, figure, visible } from "./core.js";
-import { change, chosen, outcome, runOf, tenthOf } from "./filter.js";
+import { change, chosen, endsOf, keepChosen, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
 
 // The list of samples: filters in the address, and rows that exist only while they are in sight.
 
 const ROW = 34;
 const SPARE = 8;
+/** Milliseconds between two drawings of a list that grows. */
+const PAUSE_BETWEEN = 200;
 const SYMBOLS = { win: "\u25b2", tie: "\u25c6", loss: "\u25bc", passed: "\u2713", failed: "\u2717", "": "" };
 
 /**
@@ -29,18 +31,18 @@ export function listView(report, task, settings, go) {
     el("div", { role: "rowgroup" }, head(report, task, columns)),
     sizer,
   );
-  let first = -1;
-  let last = -1;
+  let first = Number.POSITIVE_INFINITY;
+  let last = 0;
   const draw = () => {
     sizer.style.height = `${places.all.length * ROW}px`;
     const top = Math.max(0, -sizer.getBoundingClientRect().top);
-    const from = Math.max(0, Math.floor(top / ROW) - SPARE);
-    const to = Math.min(places.all.length, Math.ceil((top + window.innerHeight) / ROW) + SPARE);
-    if (from === first && to === last) return;
-    const held = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.place : undefined;
-    [first, last] = [from, to];
-    rows.replaceChildren(...places.all.slice(from, to).map((place, at) => row(report, task, place, from + at, columns, settings)));
-    if (held !== undefined) /** @type {HTMLElement | null} */ (rows.querySelector(`[data-place="${Number(held)}"]`))?.focus({ preventScroll: true });
+    const from = Math.floor(top / ROW);
+    const to = Math.min(places.all.length, Math.ceil((top + window.innerHeight) / ROW));
+    if (from >= first && to <= last) return;
+    const held = rows.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : undefined;
+    [first, last] = [Math.max(0, from - SPARE), Math.min(places.all.length, to + SPARE)];
+    rows.replaceChildren(...places.all.slice(first, last).map((place, at) => row(report, task, place, first + at, columns, settings)));
+    if (held) [...rows.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus({ preventScroll: true });
   };
   const view = el("div", { class: "list" }, filters(report, task, settings, go), count, table);
   const onScroll = () => {
@@ -52,7 +54,7 @@ export function listView(report, task, settings, go) {
   window.addEventListener("scroll", onScroll, { passive: true });
   window.addEventListener("resize", onScroll);
   if ((settings.get("q") || "").length >= 3) searchTexts(task, settings, places, count, view, () => {
-    first = -1;
+    first = Number.POSITIVE_INFINITY;
     draw();
     table.setAttribute("aria-rowcount", String(places.all.length + 1));
   });
@@ -65,13 +67,14 @@ function counted(found, task) {
   return `${found.toLocaleString("en")} of ${task.ids.length.toLocaleString("en")} samples`;
 }
 
-/** Search the whole texts, slice by slice; the next view ends it. */
+/** Search the whole texts, slice by slice, and show what is found meanwhile; the next view ends it. */
 async function searchTexts(/** @type {any} */ task, /** @type {Map<string, string>} */ settings, /** @type {{all: number[]}} */ places, /** @type {HTMLElement} */ count, /** @type {HTMLElement} */ view, /** @type {() => void} */ redraw) {
   const wanted = (settings.get("q") || "").toLowerCase();
   const pattern = new RegExp(JSON.stringify(wanted).slice(1, -1).replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i");
   const without = new Map(settings);
   without.delete("q");
-  const allowed = new Set(chosen(task, without));
+  const order = chosen(task, without);
+  const allowed = new Set(order);
   const found = new Set(places.all);
   const bySlice = new Map();
   for (const where of [task.items, ...task.parts]) {
@@ -82,6 +85,7 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
     });
   }
   let done = 0;
+  let drawn = Number.NEGATIVE_INFINITY;
   for (const [number, rows] of bySlice) {
     const text = await sliceText(number);
     if (pattern.test(text)) {
@@ -94,10 +98,11 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
     await new Promise((next) => setTimeout(next));
     if (!view.isConnected) return;
     count.textContent = `${counted(found.size, task)}${done < bySlice.size ? `, searching ${Math.floor((100 * done) / bySlice.size)} %` : ""}`;
-  }
-  if (found.size !== places.all.length) {
-    places.all = chosen(task, without).filter((place) => found.has(place));
+    if (found.size === places.all.length || (done < bySlice.size && performance.now() < drawn + PAUSE_BETWEEN)) continue;
+    places.all = order.filter((place) => found.has(place));
+    keepChosen(task, settings, places.all);
     redraw();
+    drawn = performance.now();
   }
 }
 
@@ -177,7 +182,7 @@ function filters(report, task, settings, go) {
   });
   const verdicts = [
     ["", "all"],
-    ...["win", "tie", "loss", "passed", "failed"].filter((one) => task.outcomes.some((/** @type {number[]} */ of) => of.some((code) => ["", "win", "tie", "loss", "passed", "failed"][code] === one))).map((one) => [one, one]),
+    ...endsOf(task).map((one) => [one, one]),
     ...(several ? [["flip", "flips between the runs"], ["changed", "any change between the runs"]] : []),
     ["orders", "contradicts itself when the order changes"],
     ["judges", "judges disagree"],

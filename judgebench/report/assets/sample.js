@@ -1,5 +1,5 @@
 // @ts-check
-import { address, el, figure, textNodes, visible } from "./core.js";
+import { address, el, figure, inTurns, painted, textNodes, visible } from "./core.js";
 import { diff } from "./diff.js";
 import { formatted } from "./markdown.js";
 import { outcome, runOf } from "./filter.js";
@@ -8,6 +8,7 @@ import { outcome, runOf } from "./filter.js";
 
 const ALIKE = 0.5;
 const JSON_LONGEST = 20000;
+const LONGEST_COMPARED = 200000;
 const MODES = ["formatted", "raw", "diff"];
 
 /**
@@ -77,25 +78,60 @@ function answers(report, task, found, run, vs, settings, set) {
   const left = settings.get("a") || `r${task.runs[run]}`;
   const right = settings.get("b") || other;
   const pair = [left, right].map((key) => sides.find((side) => side.key === key)).filter((side) => side !== undefined);
-  const alike = pair.length === 2 ? diff(pair[0].turns.join("\n\n").slice(0, 200000), pair[1].turns.join("\n\n").slice(0, 200000)) : null;
-  const mode = MODES.includes(settings.get("d") || "") ? settings.get("d") || "" : (alike && alike.share >= ALIKE ? "diff" : "formatted");
-  const button = (/** @type {string} */ value, /** @type {string} */ text) => el("button", { type: "button", "data-keep": `d-${value}`, "aria-pressed": String(mode === value), onclick: () => set({ d: value }) }, text);
+  const texts = pair.map((side) => side.turns.join("\n\n").slice(0, LONGEST_COMPARED));
+  const asked = MODES.includes(settings.get("d") || "") ? settings.get("d") || "" : "";
+  const button = (/** @type {string} */ value, /** @type {string} */ text) => el("button", { type: "button", "data-keep": `d-${value}`, onclick: () => set({ d: value }) }, text);
   const choose = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ label) =>
     el("label", {}, el("span", {}, label), el("select", { "data-keep": name, onchange: (/** @type {any} */ event) => set({ [name]: event.target.value }) }, sides.map((side) => el("option", { value: side.key, selected: side.key === value }, visible(side.name)))));
-  return el(
+  const buttons = MODES.slice(0, pair.length === 2 ? 3 : 2).map((mode, at) => button(mode, ["Formatted", "Raw", "Word diff"][at]));
+  const told = el("span", { class: "quiet" }, "comparing words\u2026");
+  const beside = el("div", { class: "sides" });
+  const draw = (/** @type {Alike | undefined} */ alike) => {
+    const mode = asked || (alike && alike.share >= ALIKE ? "diff" : "formatted");
+    MODES.forEach((one, at) => buttons[at]?.setAttribute("aria-pressed", String(one === mode)));
+    if (mode !== beside.dataset.mode || (mode === "diff" && alike)) beside.replaceChildren(...pair.map((side, at) => answer(side, mode, alike ? (at ? alike.second : alike.first) : null)));
+    beside.dataset.mode = mode;
+    if (alike !== undefined) told.textContent = alike ? `${Math.round(100 * alike.share)} % of the words in common` : "too different to align";
+  };
+  const made = el(
     "section",
     { "aria-label": "answers" },
     el("h2", {}, "Answers"),
     el(
       "div",
       { class: "tools" },
-      el("span", { role: "group", "aria-label": "how answers are shown" }, button("formatted", "Formatted"), button("raw", "Raw"), pair.length === 2 ? button("diff", "Word diff") : null),
+      el("span", { role: "group", "aria-label": "how answers are shown" }, buttons),
       pair.length === 2 ? el("button", { type: "button", "data-keep": "swap", id: "swap", onclick: () => set({ a: right, b: left }) }, "Swap sides") : null,
       sides.length > 2 ? [choose("a", left, "Left"), choose("b", right, "Right")] : null,
-      pair.length === 2 ? el("span", { class: "quiet" }, alike ? `${Math.round(100 * alike.share)} % of the words in common` : "too different to align") : null,
+      pair.length === 2 ? told : null,
     ),
-    el("div", { class: "sides" }, pair.map((side, at) => answer(side, mode, alike && (at ? alike.second : alike.first)))),
+    beside,
   );
+  draw(compared.get(texts));
+  if (pair.length === 2 && compared.get(texts) === undefined) void compareLater(texts, made, draw);
+  return made;
+}
+
+/** @typedef {import("./diff.js").Alike | null} Alike */
+
+/** The last two texts that were compared, and what they have in common. */
+const compared = {
+  texts: /** @type {string[]} */ ([]),
+  alike: /** @type {Alike | undefined} */ (undefined),
+  get(/** @type {string[]} */ texts) {
+    return texts.length === 2 && texts.every((text, at) => text === this.texts[at]) ? this.alike : undefined;
+  },
+};
+
+/** Compare two texts when both can be read, unless another sample is looked at by then. @param {string[]} texts @param {HTMLElement} made @param {(alike: Alike | undefined) => void} draw */
+async function compareLater(texts, made, draw) {
+  made.setAttribute("aria-busy", "true");
+  await painted();
+  const alike = made.isConnected ? await inTurns(diff(texts[0], texts[1]), () => made.isConnected) : undefined;
+  if (alike === undefined) return;
+  Object.assign(compared, { texts, alike });
+  draw(alike);
+  made.removeAttribute("aria-busy");
 }
 
 /** @param {{key: string, name: string, turns: string[], part: any}} side @param {string} mode @param {{same: boolean, text: string}[] | null} marked */
