@@ -31,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from judgebench.stats.arrays import FloatArray, cluster_places, columns
 from judgebench.stats.intervals import Interval
+from judgebench.stats.left_out import Rows, rates_without_each
 from judgebench.stats.newton import MOST_STEPS, LogLoss, newton, sigmoid
 from judgebench.stats.proportions import score_interval
 
@@ -53,6 +54,8 @@ FEWEST_JUDGED = 5
 _LARGEST_LOGIT = float(np.log(1e15 - 1))
 # Resamples solved together: few enough for their arrays to stay in the processor's cache.
 _CHUNK = 32
+# Up to so many clusters, a fit without each is made anew.
+_FITTED_EACH = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,7 +287,7 @@ def length_controlled_influence(
     rows = _PreferenceRows(preference, length_difference, difficulty, anchors)
     count, place = cluster_places(clusters, len(rows.preference))
     loose = _fit(rows, C_GRID[-1])
-    refits = rows.refit(place != np.arange(count)[:, None], loose)
+    refits = rows.refit_without_each(place, count, loose)
     if len(refits) < count:
         return None
     return loose.win_rate, (count - 1) / count * (refits.mean() - refits)
@@ -355,6 +358,30 @@ class _PreferenceRows:
             coefficients = _minima(*self.training(drawn), np.repeat(start, len(drawn), axis=0), [fit.c])[0]
             rates.append(100 * (self.predict(coefficients) * drawn).sum(axis=1) / drawn.sum(axis=1))
         return np.concatenate(rates)
+
+    def refit_without_each(self, place: NDArray[np.int64], count: int, fit: LengthControlled) -> FloatArray:
+        """Win rates, percent, without each of ``count`` clusters; those that cannot be fitted are left out."""
+        rates, spread = np.full(count, np.nan), float(self.length_difference.std(ddof=1))
+        if count > _FITTED_EACH and spread > 0:
+            own = [np.ones(len(self.preference))]
+            others = np.stack(own if self.difficulty is None else [self.difficulty, *own])
+            rows = Rows(self.length_difference, others, self.preference, place, count, self._anchor_rows())
+            given = [fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias]
+            point = np.array([value for value in given if value is not None])
+            rates = 100 * rates_without_each(rows, point, spread, 1 / fit.c)
+        rest = np.flatnonzero(np.isnan(rates))
+        refits = self.refit(place != rest[:, None], fit)
+        if len(refits) < len(rest):
+            return refits
+        rates[rest] = refits
+        return rates
+
+    def _anchor_rows(self) -> tuple[FloatArray, FloatArray, float] | None:
+        if self.anchors is None:
+            return None
+        features = [np.tanh(self.anchors.std_delta_len), self.anchors.difficulty]
+        features.append(np.zeros(len(self.anchors.preference)))
+        return np.stack(features), self.anchors.preference, self.anchors.weight
 
 
 def _length_feature(length_difference: FloatArray, counts: FloatArray) -> FloatArray:

@@ -79,7 +79,8 @@ def _swapped(first: ClusterTotals, second: ClusterTotals, signs: FloatArray) -> 
     pairs = (first.numerator, second.numerator), (first.denominator, second.denominator)
     # Swapping leaves the totals of both runs together alone and moves half of each cluster's difference.
     halves = [(one + other).sum(axis=0) / 2 for one, other in pairs]
-    moved = [signs @ ((one - other) / 2) for one, other in pairs]
+    # Denominators are mostly those of both runs, and half of the work would add up zeros.
+    moved = [signs @ ((one - other) / 2) if (one != other).any() else np.zeros((len(signs), 1)) for one, other in pairs]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = (halves[0] + moved[0]) / (halves[1] + moved[1]) - (halves[0] - moved[0]) / (halves[1] - moved[1])
     return np.asarray(ratios @ first.weights)

@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from judgebench.stats import length_control
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.stats.intervals import percentile_interval, resample_counts
@@ -610,3 +611,25 @@ def test_without_a_fit_there_is_no_influence() -> None:
     preference = [0.9, 0.1, 0.8, 0.3, 0.6, np.nan]
     lengths = [1.0, -2.0, 3.0, -1.0, 2.0, 0.0]
     assert length_controlled_influence(preference, lengths, clusters=["a"] * 5 + ["b"]) is None
+
+
+@pytest.mark.parametrize(("difficulty", "clusters"), [(True, 900), (True, 300), (False, 900)])
+def test_influences_of_many_clusters_are_those_of_refits(
+    difficulty: bool, clusters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With thousands of clusters they come from an expansion, which gives what a fit without each of them gives.
+
+    Some lengths are far out, some verdicts are not there, and some clusters have several rows.
+    """
+    problem, rng = made_up(900, n_anchors=200), np.random.default_rng(1)
+    lengths = np.round(500 * rng.standard_t(3, 900))
+    shares = np.where(rng.random(900) < 0.05, np.nan, problem.preference)
+    place = rng.permutation(np.arange(900) % clusters)
+    model: dict[str, Any] = {"difficulty": problem.difficulty, "anchors": problem.anchors} if difficulty else {}
+    found = []
+    for most in (900, 0):
+        monkeypatch.setattr(length_control, "_FITTED_EACH", most)
+        influence = length_controlled_influence(shares, lengths, clusters=place, **model)
+        assert influence is not None
+        found.append(influence[1])
+    assert np.abs(found[0] - found[1]).max() < 1e-6 * found[0].std()
