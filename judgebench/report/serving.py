@@ -9,18 +9,26 @@ import hashlib
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
+
+from judgebench.codec import read_json
 from judgebench.errors import UsageError
 from judgebench.report.page import policy
 
 HOST = "127.0.0.1"
 KEPT = 3
 """So many pages are kept: a browser may still show an earlier one and ask for its samples."""
+PAUSES = 20
+"""While runs go on, a page is written again when so many times what the last one took has passed: at most a twentieth
+of a core is spent on pages, however large they are and however often somebody looks."""
+WRITER = "judgebench-view"
 SLICE = re.compile(r"slices/(s\d{1,9}\.js)")
 
 
@@ -38,32 +46,95 @@ def state_of(folders: Sequence[Path]) -> str:
     return found.hexdigest()[:16]
 
 
-class Pages:
-    """The pages of some runs, the newest last, each in a folder that is gone when this is closed."""
+class _Manifest(msgspec.Struct):
+    """What is asked of a manifest."""
 
-    def __init__(self, folders: Sequence[Path], write: Callable[[Path, str], str]) -> None:
-        """``write`` writes the page into a folder, given the runs' state, and returns the hash of its samples."""
-        self._folders, self._write = folders, write
-        self._root = TemporaryDirectory(prefix="judgebench-view-")
+    status: str = ""
+
+
+def go_on(folders: Sequence[Path]) -> bool:
+    """Whether one of the runs says that it is not at its end."""
+    manifests = [file for folder in folders if folder.is_dir() for file in folder.rglob("manifest.json")]
+    return any(map(_goes_on, manifests))
+
+
+def _goes_on(manifest: Path) -> bool:
+    try:
+        return bool(read_json(manifest, _Manifest).status == "running")
+    except (OSError, ValueError, UsageError):
+        return False
+
+
+class Pages:
+    """The pages of some runs, the newest last, each in a folder that is gone when this is closed.
+
+    The page of runs that have ended is written when somebody asks for it. Of runs that go on, whoever asks gets the
+    page that there is, at once, and a newer one is written meanwhile, from time to time.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[Path],
+        write: Callable[[Path, str], str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], float] = time.process_time,
+    ) -> None:
+        """``write`` writes the page into a folder, given the runs' state, and returns the hash of its samples.
+
+        ``clock`` says when it is, and ``spent`` what has been spent on pages, both in seconds.
+        """
+        self._folders, self._write, self._clock, self._spent = folders, write, clock, spent
+        self._root = TemporaryDirectory(prefix="judgebench-view-", ignore_cleanup_errors=True)
         self._made: list[tuple[str, str, Path]] = []
         self._lock = threading.Lock()
+        self._wait_until = 0.0
+        self._background: threading.Thread | None = None
+        self._failed = False
 
     def state(self) -> str:
-        """The runs' state now."""
-        return state_of(self._folders)
+        """The state of the runs in the page that whoever asks for it now gets."""
+        state = state_of(self._folders)
+        return self._made[-1][0] if self._made and self._in_background(state) else state
 
     def newest(self) -> Path:
-        """The folder of a page of the runs as they are, written now if they have changed."""
+        """The folder of the page for whoever asks now."""
+        if not self._made or not self._in_background(state_of(self._folders)):
+            self._make()
+        return self._made[-1][2]
+
+    def _in_background(self, state: str) -> bool:
+        """Whether the runs go on, so that the page there is will do; a newer one is begun if it is time for that."""
+        if self._failed or not go_on(self._folders):
+            return False
+        idle = self._background is None or not self._background.is_alive()
+        if state != self._made[-1][0] and idle and self._clock() >= self._wait_until:
+            self._background = threading.Thread(target=self._try, name=WRITER, daemon=True)
+            self._background.start()
+        return True
+
+    def _try(self) -> None:
+        try:
+            self._make()
+        except (UsageError, OSError):
+            # Whoever asks next is told.
+            self._failed = True
+
+    def _make(self) -> None:
+        """Write the page of the runs as they are, unless there is one."""
         with self._lock:
-            state = self.state()
-            if not self._made or self._made[-1][0] != state:
-                folder = Path(self._root.name) / f"{len(self._made)}-{state}"
-                folder.mkdir(exist_ok=True)
-                self._made.append((state, self._write(folder, state), folder))
-                for _, _, old in self._made[:-KEPT]:
-                    for file in [*old.rglob("*.*")]:
-                        file.unlink(missing_ok=True)
-            return self._made[-1][2]
+            state = state_of(self._folders)
+            if self._made and self._made[-1][0] == state:
+                return
+            begun = self._spent()
+            folder = Path(self._root.name) / f"{len(self._made)}-{state}"
+            folder.mkdir(exist_ok=True)
+            self._made.append((state, self._write(folder, state), folder))
+            self._failed = False
+            self._wait_until = self._clock() + PAUSES * (self._spent() - begun)
+            for _, _, old in self._made[:-KEPT]:
+                for file in [*old.rglob("*.*")]:
+                    file.unlink(missing_ok=True)
 
     def slice(self, name: str, asked: str) -> bytes | None:
         """A file of samples of the page whose samples have the hash that starts so."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,15 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.errors import UsageError
 from judgebench.report.collect import collect
 from judgebench.report.page import write_page
-from judgebench.report.serving import Pages, PageServer
+from judgebench.report.serving import PAUSES, WRITER, Pages, PageServer
 from judgebench.run.reading import read_run
 from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.processes import command
 from tests.report.looking import READY, chromium
 
+WORDS = "48 rolls"
+"""Of one of the samples, past what the index has of it."""
 ADDRESS = re.compile(rb"http://127\.0\.0\.1:(\d+)(/[\w-]+/)")
 
 
@@ -98,8 +102,73 @@ def test_the_page_is_written_again_when_a_run_changed(run: Path) -> None:
         assert [answer(port, f"{own}slices/s0.js?{one[:16]}")[1][4:68] for one in hashes] == hashes
 
 
+def rewritten(path: Path, **fields: object) -> None:
+    """Change fields of a JSON file, or add a row to a file of rows."""
+    if path.suffix == ".json":
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    else:
+        with path.open("a") as file:
+            file.write(json.dumps(json.loads(path.read_text().splitlines()[0]) | fields) + "\n")
+
+
+def test_pages_of_a_run_that_goes_on_take_a_twentieth_of_the_time(run: Path, tmp_path: Path) -> None:
+    """Whoever asks gets the page that there is, and hears of a newer one when that is written; at the end, at once."""
+    shutil.copytree(run, tmp_path / "run")
+    rewritten(tmp_path / "run" / "manifest.json", status="running")
+    now, written = [0.0], list[str]()
+
+    def write(folder: Path, state: str) -> str:
+        now[0] += 3
+        written.append(state)
+        (folder / "index.html").write_text(state)
+        return state
+
+    pages = Pages([tmp_path / "run"], write, clock=lambda: now[0], spent=lambda: now[0])
+    shown = pages.newest()
+    for number in range(300):
+        rewritten(tmp_path / "run" / "gsm8k" / "generations.jsonl", example_id=f"new-{number}")
+        now[0] += 1
+        pages.state()
+        wait_for(lambda: all(thread.name != WRITER for thread in threading.enumerate()))
+        assert (pages.newest() / "index.html").read_text() == pages.state() == written[-1]
+    assert 4 < len(written) < 2 + now[0] / (PAUSES * 3)
+    assert pages.newest() != shown
+    rewritten(tmp_path / "run" / "gsm8k" / "generations.jsonl", example_id="last")
+    rewritten(tmp_path / "run" / "manifest.json", status="complete")
+    assert pages.state() not in written
+    assert (pages.newest() / "index.html").read_text() == pages.state() == written[-1]
+    pages.close()
+
+
+def test_a_page_that_could_not_be_written_is_asked_for_again(run: Path, tmp_path: Path) -> None:
+    """What went wrong in the background is said to whoever asks next."""
+    shutil.copytree(run, tmp_path / "run")
+    rewritten(tmp_path / "run" / "manifest.json", status="running")
+    trouble, now = list[str](), [0.0]
+
+    def write(folder: Path, state: str) -> str:
+        if trouble:
+            raise UsageError(trouble[0])
+        return state
+
+    pages = Pages([tmp_path / "run"], write, clock=lambda: now[0])
+    pages.newest()
+    trouble.append("the disk is full")
+    rewritten(tmp_path / "run" / "gsm8k" / "generations.jsonl", example_id="new")
+    now[0] = 1e9
+    before = pages.state()
+    wait_for(lambda: all(thread.name != WRITER for thread in threading.enumerate()))
+    assert pages.state() != before
+    with pytest.raises(UsageError, match="full"):
+        pages.newest()
+    pages.close()
+
+
 def test_a_run_that_has_no_scores_yet_is_shown(run: Path, tmp_path: Path) -> None:
-    """``judgebench view`` says where it is shown, shows what is there, and ends by Ctrl+C as it should."""
+    """``judgebench view`` says where it is shown, shows what is there, and ends by Ctrl+C as it should.
+
+    While the run goes on, the page that there is will do.
+    """
     words = ["eval", "-q", "--model", "builtin:tiny", "--tasks", "gsm8k", "--starter", "--limit", 3, "--out", "run"]
     judgebench(words, cwd=tmp_path)
     for name in ("results.json", "gsm8k/scores.json", "gsm8k/example_scores.jsonl"):
@@ -117,6 +186,10 @@ def test_a_run_that_has_no_scores_yet_is_shown(run: Path, tmp_path: Path) -> Non
         status, page, _ = answer(int(found[1]), found[2].decode())
         assert status == 200
         assert "not scored yet" in page
+        rewritten(tmp_path / "run" / "gsm8k" / "generations.jsonl", example_id="new")
+        assert answer(int(found[1]), found[2].decode())[1] == page
+        rewritten(tmp_path / "run" / "manifest.json", status="failed")
+        assert answer(int(found[1]), found[2].decode())[1] != page
         os.kill(process.pid, signal.SIGINT)
         assert process.wait() == 0
     finally:
@@ -142,6 +215,10 @@ def test_samples_beside_the_page_are_shown_and_news_is_offered(run: Path, tmp_pa
             wait_for(lambda: page.locator(".samples .row .id a").count() == 3)
             page.locator(".samples .row .id a").first.click()
             wait_for(lambda: "characters" in page.locator("section.answer").first.inner_text())
+            page.goto(f"{start}#/samples/?q={WORDS}")
+            wait_for(lambda: page.locator(".count").inner_text() == "1 of 3 samples")
+            page.locator(".samples .row .id a").first.click()
+            wait_for(lambda: WORDS in page.locator("article.sample").inner_text())
         address = page.url
         os.utime(run / "manifest.json", (1, 1))
         # Whoever comes back to the page need not wait.
@@ -156,3 +233,5 @@ def test_samples_beside_the_page_are_shown_and_news_is_offered(run: Path, tmp_pa
         wait_for(lambda: page.evaluate(READY))
         page.goto(f"file://{tmp_path}/index.html{address[address.index('#') :]}")
         wait_for(lambda: "It belongs beside this page" in page.locator("main").inner_text())
+        page.goto(f"file://{tmp_path}/index.html#/samples/?q={WORDS}")
+        wait_for(lambda: "slices/s0.js is missing" in page.locator(".count").inner_text())

@@ -56,7 +56,7 @@ export async function loaded(/** @type {string} */ url) {
   try {
     await new Promise((done, failed) => {
       script.onload = () => done(null);
-      script.onerror = () => failed(new Error(`${url} is missing. It belongs beside this page.`));
+      script.onerror = () => failed(new Error(`${url.split("?")[0]} is missing. It belongs beside this page.`));
       document.head.append(script);
     });
   } finally {

@@ -85,9 +85,13 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
     });
   }
   let done = 0;
+  let missed = "";
   let drawn = Number.NEGATIVE_INFINITY;
   for (const [number, rows] of bySlice) {
-    const text = await sliceText(number);
+    const text = await sliceText(number).catch((error) => {
+      missed ||= `; not every text was searched: ${error.message}`;
+      return "";
+    });
     if (pattern.test(text)) {
       const whole = JSON.parse(text);
       for (const [at, place] of rows) {
@@ -97,7 +101,7 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
     done++;
     await new Promise((next) => setTimeout(next));
     if (!view.isConnected) return;
-    count.textContent = `${counted(found.size, task)}${done < bySlice.size ? `, searching ${Math.floor((100 * done) / bySlice.size)} %` : ""}`;
+    count.textContent = `${counted(found.size, task)}${done < bySlice.size ? `, searching ${Math.floor((100 * done) / bySlice.size)} %` : ""}${missed}`;
     if (found.size === places.all.length || (done < bySlice.size && performance.now() < drawn + PAUSE_BETWEEN)) continue;
     places.all = order.filter((place) => found.has(place));
     keepChosen(task, settings, places.all);
