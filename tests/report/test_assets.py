@@ -19,7 +19,7 @@ def source(name: str) -> str:
 
 def test_no_two_modules_have_one_name() -> None:
     """They become one function, in which a name can stand for one thing only."""
-    pattern = re.compile(r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE)
+    pattern = re.compile(r"^(?:export )?(?:async )?(?:function\*?|const|let|class) (\w+)", re.MULTILINE)
     names = Counter(name for module in MODULES for name in pattern.findall(source(module)))
     assert len(names) > 50
     assert [name for name, count in names.items() if count > 1] == []

@@ -340,26 +340,25 @@ def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:
 
 
 def test_a_search_shows_what_it_has_found_so_far(
-    look: Look, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: "Browser", file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first samples stand in the list while most texts are still to be searched; in the end all do, in order."""
     monkeypatch.setattr(slices, "SLICE_BYTES", 1)
-    page = write_page(
-        collect([read_run(file.parent / name) for name in ("one", "other")], None), tmp_path / "page.html"
-    )
+    runs = [read_run(file.parent / name) for name in ("one", "other")]
+    page = write_page(collect(runs, None), tmp_path / "page.html")
     assert page.slices > 4
-    look.file = page.path
-    look.open(address("samples", ARENA)).page.evaluate(
-        """() => {
-            window.seen = [];
-            const rows = document.getElementsByClassName("row"), count = document.getElementsByClassName("count");
-            const note = () => window.seen.push([count[0].textContent, rows.length - 1]);
-            new MutationObserver(note).observe(document.getElementById("made"), { childList: true, subtree: true });
-        }"""
-    )
-    look.go(address("samples", ARENA, q="have their merits")).until("4 of 4 samples")
-    assert any(rows == 1 and "searching" in count for count, rows in look.page.evaluate("window.seen"))
-    assert look.rows() == [f"starter-0{number}" for number in (1, 2, 3, 4)]
+    with looking(browser, page.path) as look:
+        look.open(address("samples", ARENA)).page.evaluate(
+            """() => {
+                window.seen = [];
+                const rows = document.getElementsByClassName("row"), count = document.getElementsByClassName("count");
+                const note = () => window.seen.push([count[0].textContent, rows.length - 1]);
+                new MutationObserver(note).observe(document.getElementById("made"), { childList: true, subtree: true });
+            }"""
+        )
+        look.go(address("samples", ARENA, q="have their merits")).until("4 of 4 samples")
+        assert any(rows == 1 and "searching" in count for count, rows in look.page.evaluate("window.seen"))
+        assert look.rows() == [f"starter-0{number}" for number in (1, 2, 3, 4)]
 
 
 # -- samples
@@ -367,13 +366,13 @@ def test_a_search_shows_what_it_has_found_so_far(
 
 def test_answers_can_be_read_before_they_are_compared(look: Look) -> None:
     """Both stand there as they are, and how much they have in common is said when that is known."""
-    look.page.evaluate("window.held = []; window.requestAnimationFrame = (done) => window.held.push(done);")
+    look.page.evaluate("() => { window.held = []; window.requestAnimationFrame = (done) => window.held.push(done); }")
     look.page.evaluate("to => { location.hash = to; }", address("s", GSM, "starter-01", d="diff"))
     wait_for(lambda: look.page.locator("section.answer").count() == 2)
     assert "## Steps" in look.words(".sides")
     assert "comparing words" in look.words(".tools")
     assert look.page.locator(".sides ins").count() == 0
-    look.page.evaluate("window.held.forEach((done) => done())")
+    look.page.evaluate("() => window.held.forEach((done) => done())")
     wait_for(lambda: look.page.locator(".sides ins").count() > 0)
     assert "of the words in common" in look.words(".tools")
 

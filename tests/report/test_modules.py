@@ -42,7 +42,7 @@ def page(browser: "Browser") -> "Page":
     """An empty page in which the modules are functions."""
     parts = [(ASSETS / f"{name}.js").read_text() for name in MODULES]
     text = re.sub(r"^import [^;]*;\n", "", "\n".join(parts), flags=re.MULTILINE)
-    names = re.findall(r"^export (?:async )?(?:function|const) (\w+)", text, re.MULTILINE)
+    names = re.findall(r"^export (?:async )?(?:function\*?|const) (\w+)", text, re.MULTILINE)
     code = re.sub(r"^export ", "", text, flags=re.MULTILINE)
     page = browser.new_page()
     page.evaluate(f"(() => {{ {code}\nObject.assign(window, {{ {', '.join(names)} }}); }})()")
