@@ -1,28 +1,23 @@
 """``bridge make|show|check``: from a judge of today to the numbers of an official judge that nobody serves any more."""
 
-import shlex
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from judgebench.cli import options
-from judgebench.display import percent, reasons, rough
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from judgebench.analysis.bridge_plans import BridgePlan
     from judgebench.analysis.bridging import CheckedRun
     from judgebench.exchange.sheets import Sheet
-    from judgebench.run.bridge_files import Bridge, BridgeMetric
+    from judgebench.run.bridge_files import Bridge
     from judgebench.run.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 REFUSED = 3
-FORECAST = (12, 20, float("inf"))
-"""Numbers of models for which ``show`` says how wide the interval would be."""
 
 Official = Annotated[
     str,
@@ -297,228 +292,26 @@ def _ask_again(path: Path, bridge: "Bridge", runs: "Sequence[Any]", settings: "S
 
 def _print_bridge(bridge: "Bridge", path: Path, *, json: bool, verbose: bool = False) -> None:
     from judgebench.cli.rendering import print_json, print_sheets
+    from judgebench.exchange.bridge_sheets import bridge_sheets
 
     if json:
         print_json(bridge)
     else:
-        print_sheets(list(_bridge_sheets(bridge, path, verbose=verbose)))
-
-
-def _bridge_sheets(bridge: "Bridge", path: Path, *, verbose: bool) -> "Iterator[Sheet]":
-    """The models of the only metric, or a line for each of several; ``verbose`` shows the models of all."""
-    from judgebench.exchange.sheets import Sheet
-
-    if verbose or len(bridge.metric_names) == 1:
-        for name in bridge.metric_names:
-            yield _metric_sheet(bridge, name)
-    else:
-        yield _metrics_sheet(bridge, path)
-    yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge)), summary=True, asked=True)
+        print_sheets(list(bridge_sheets(bridge, path, verbose=verbose)))
 
 
 def _ready_lines(ready: "Sequence[Bridge]") -> "Iterator[str]":
     """The bridges that come with the program, each name on a line of its own for whoever copies it."""
+    from judgebench.exchange.bridge_sheets import served_lines
+
     for bridge in ready:
         metrics = ", ".join(f"{name} {bridge.metrics[name].status}" for name in bridge.metric_names)
         models = f"{len(bridge.included)} models, {bridge.label}"
         yield bridge.name
         yield f"  from {bridge.judge_shown} to {bridge.official.judge}, {models}: {metrics}"
-        yield from (f"  {line}" for line in _served(bridge))
+        yield from (f"  {line}" for line in served_lines(bridge))
         yield f"  use: judgebench score RUN --bridge {bridge.name}"
     yield "one of your own begins with: judgebench bridge make --plan 8 --task T --judge J"
-
-
-def _served(bridge: "Bridge") -> "Iterator[str]":
-    """What to know before a judge is asked that its vendor serves no longer."""
-    if bridge.judge.retired:
-        yield "judge not served any more: only for runs that it judged"
-
-
-def _metrics_sheet(bridge: "Bridge", path: Path) -> "Sheet":
-    """What each metric's bridge is worth, in a line each."""
-    from judgebench.exchange.sheets import Sheet, figures, words
-
-    rows, refused, marks = [], [], []
-    for name in bridge.metric_names:
-        metric = bridge.metrics[name]
-        inside = sum(model.covered95 for model in metric.loo)
-        rows.append(
-            (
-                name,
-                metric.status,
-                f"{inside} of {len(metric.loo)}" if metric.loo else "–",
-                rough(metric.checks.median_half_width95),
-                rough(metric.checks.mean_absolute_error),
-                rough(metric.checks.raw_mean_absolute_error),
-            )
-        )
-        refused += [(name, reason) for reason in _words(metric.reasons, "refused: ")]
-        marks += [(name, mark) for mark in _words(metric.marks, "mark: ")]
-    return Sheet(
-        f"{bridge.official.judge} from {bridge.judge_shown}, {len(bridge.included)} models",
-        (*words("metric", "status"), *figures("inside 95 %", "half-width", "mean error", "as it is")),
-        tuple(rows),
-        (
-            *_said_of(marks, len(rows)),
-            "inside 95 %: how many models, each left out, were inside the interval that the others give. Half-width of "
-            "that interval, mean error of the prediction, and of the judge's number as it is, in points",
-            f"the models, and each predicted by the others: judgebench bridge show {shlex.quote(str(path))} -v",
-        ),
-        alerts=tuple(_said_of(refused, len(rows))),
-        asked=True,
-    )
-
-
-def _said_of(said: "Sequence[tuple[str, str]]", metrics: int) -> list[str]:
-    """A line for each thing said, with the metrics that it is said of, unless that is all of them."""
-    times = Counter(what for _, what in said)
-    whole = [what for what, count in times.items() if count == metrics]
-    return [*whole, *reasons((name, what) for name, what in said if what not in whole)]
-
-
-def _metric_sheet(bridge: "Bridge", name: str) -> "Sheet":
-    """The models of one metric, and what they say of the bridge."""
-    from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, figures, words
-
-    metric = bridge.metrics[name]
-    left, unit = {model.model: model for model in metric.loo}, metric.unit
-    rows: list[tuple[Cell, ...]] = []
-    for model in sorted(bridge.included, key=lambda model: _official(metric, model.name)):
-        numbers, out = metric.numbers.get(model.name), left.get(model.name)
-        rows.append(
-            (
-                model.name,
-                model.vendor or "",
-                Figure(numbers.judged, unit) if numbers else None,
-                Figure(numbers.official, unit) if numbers else None,
-                Figure(out.predicted, unit) if out else None,
-                Bounds(out.low95, out.high95, unit) if out else None,
-                f"{out.t:+.1f}" if out else "",
-                "outlier" if out and out.outlier else "",
-            )
-        )
-    noted = any(row[-1] for row in rows)
-    numbered = figures("judge", "official", "predicted without it", "95 % interval", "t")
-    return Sheet(
-        title=f"{name}: {bridge.official.judge} from {bridge.judge_shown}, {metric.status}",
-        columns=(*words("model", "vendor"), *numbered, *(words("note") if noted else ())),
-        rows=tuple(row if noted else row[:-1] for row in rows),
-        notes=tuple(_evidence(bridge, name)),
-        alerts=tuple(_words(metric.reasons, "refused: ")),
-        spare=("vendor", "t"),
-        rows_are="models",
-        asked=True,
-    )
-
-
-def _official(metric: "BridgeMetric", model: str) -> float:
-    numbers = metric.numbers.get(model)
-    return -numbers.official if numbers else float("inf")
-
-
-def _words(codes: Iterable[str], before: str = "") -> list[str]:
-    from judgebench.stats.bridge_rules import WORDS
-
-    return [before + WORDS.get(code, code) for code in codes]
-
-
-def _evidence(bridge: "Bridge", name: str) -> "Iterator[str]":
-    """What the models say of a metric's bridge."""
-    metric, fit, bridge_fit = bridge.metrics[name], bridge.metrics[name].fit, bridge.fits[name]
-    checks = metric.checks
-    if fit is not None:
-        slope = f"slope {fit.slope:.2f}"
-        if fit.judged_range[0] == fit.judged_range[1]:
-            slope = "slope not determined (the judge gave every model the same number)"
-        yield f"{fit.n} models: {slope}, scatter {fit.tau:.2f} on the logit scale"
-    if metric.loo:
-        inside = {level: sum(getattr(model, f"covered{level}") for model in metric.loo) for level in (95, 90)}
-        yield (
-            f"left out one at a time, {inside[95]} of {len(metric.loo)} were inside the 95 % interval and {inside[90]} "
-            f"inside that of 90 %; its median half-width is {_points(checks.median_half_width95)}"
-        )
-        yield (
-            f"mean error {_points(checks.mean_absolute_error)}, median {_points(checks.median_absolute_error)}; "
-            f"of the judge's number as it is {_points(checks.raw_mean_absolute_error)}"
-        )
-        explained = "nothing" if checks.explained is None else percent(checks.explained)
-        spearman = "" if checks.spearman is None else f"; Spearman of judged and official {checks.spearman:.2f}"
-        yield f"explained of the models' differences: {explained}{spearman}"
-    elif checks.reason:
-        yield checks.reason
-    for out in metric.loo:
-        if out.outlier:
-            model = bridge.model(out.model)
-            of = f" ({model.vendor})" if model and model.vendor else ""
-            yield f"outlier, kept: {out.model}{of}, {abs(out.t):.1f} standard errors from what the others say"
-    wanted = [m for m in (bridge_fit.n, *FORECAST) if m >= max(3, bridge_fit.n)]
-    told = [f"{_points(width)} with {_models(m)}" for m in wanted if (width := bridge_fit.forecast(m)) is not None]
-    if told:
-        yield f"half-width to expect in the middle of the official range: {', '.join(told)}"
-    yield from _words(metric.marks, "mark: ")
-
-
-def _points(value: float | None) -> str:
-    return "unknown" if value is None else f"{rough(value)} points"
-
-
-def _models(m: float) -> str:
-    return "ever more models" if m == float("inf") else f"{m:g}"
-
-
-def _about(bridge: "Bridge") -> "Iterator[str]":
-    """Where a bridge comes from."""
-    official, judge, items = bridge.official, bridge.judge, bridge.items
-    yield f"from {_by(bridge.judge_shown, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
-    yield f"official numbers: {official.source}"
-    ran = any(model.run_id is not None for model in bridge.models)
-    served = f", served as {judge.served_model}" if judge.served_model else ""
-    protocol = judge.protocol_hash.removeprefix("sha256:")[:12]
-    yield f"{'judge asked as' if ran else 'judged numbers:'} {judge.spec}{served}; protocol {protocol}"
-    drawn = f"{items.k} random ones of {items.n:,}" if items.k else f"all {items.n:,}"
-    out: dict[str, list[str]] = {}
-    for model in bridge.models:
-        if model.reason:
-            out.setdefault(model.reason, []).append(model.name)
-    for reason, names in out.items():
-        yield f"left out: {_reasons({reason: len(names)})}: {', '.join(names)}"
-    yield f"items: {drawn}; made on {bridge.created} by judgebench {bridge.judgebench}"
-    if not ran:
-        yield "made of published numbers, without runs: nobody here has asked the judge"
-    if judge.unknown:
-        yield f"not known of the published numbers, and so not compared with runs: {', '.join(judge.unknown)}"
-    yield from _served(bridge)
-    yield from _drift_lines(bridge)
-    yield from _words(bridge.findings.reasons, "refused: ")
-    yield from _words(bridge.findings.marks, "mark: ")
-    yield f"use: judgebench score RUN --bridge {bridge.name}" if not ran else "use: judgebench score RUN --bridge FILE"
-    yield (
-        "a prediction is no measurement. It holds for models like these; training against the judge, or choosing among "
-        "checkpoints by it, breaks the bridge, and nothing here shows it"
-    )
-
-
-def _by(name: str, vendor: str | None) -> str:
-    return f"{name} ({vendor or 'vendor unknown'})"
-
-
-def _drift_lines(bridge: "Bridge") -> "Iterator[str]":
-    drift = bridge.drift
-    if drift is None:
-        return
-    if not drift.asked:
-        yield f"drift: {len(drift.items)} items of {drift.model}, not asked again yet"
-    for asked in drift.asked[-3:]:
-        p_value = drift.p_value_of(asked)
-        pairs = [(b, a) for b, a in zip(drift.verdicts, asked.verdicts, strict=True) if a is not None]
-        changed = sum(before != after for before, after in pairs)
-        p = "unknown" if p_value is None else f"{p_value:.2g}"
-        served = (
-            f"; served as {asked.served_model}"
-            if asked.served_model and asked.served_model != bridge.judge.served_model
-            else ""
-        )
-        yield f"drift: asked again on {asked.date}, {changed} of {len(pairs)} verdicts changed, p = {p}{served}"
 
 
 def _drift_record(bridge: "Bridge") -> dict[str, object]:
@@ -528,6 +321,7 @@ def _drift_record(bridge: "Bridge") -> dict[str, object]:
 
 
 def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sheet]":
+    from judgebench.exchange.bridge_sheets import codes_in_words, drift_lines
     from judgebench.exchange.sheets import Bounds, Figure, Sheet, figures, words
 
     sheets = []
@@ -551,10 +345,10 @@ def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sh
             sheets.append(Sheet(title, (*columns, *words("result")), rows, tuple(_counts(of_metric))))
     lines = [
         *(f"{name}: {bridge.metrics[name].status}, computed again and found as stored" for name in bridge.metric_names),
-        *_drift_lines(bridge),
+        *drift_lines(bridge),
     ]
-    alerts = [text for metric in bridge.metrics.values() for text in _words(metric.reasons, "refused: ")]
-    alerts += _words(bridge.findings.reasons, "refused: ")
+    alerts = [text for metric in bridge.metrics.values() for text in codes_in_words(metric.reasons, "refused: ")]
+    alerts += codes_in_words(bridge.findings.reasons, "refused: ")
     return [
         *sheets,
         Sheet(f"bridge {bridge.name}", notes=tuple(lines), alerts=tuple(dict.fromkeys(alerts)), summary=True),
@@ -562,8 +356,10 @@ def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sh
 
 
 def _outcome(one: "CheckedRun") -> str:
+    from judgebench.exchange.bridge_sheets import codes_in_words
+
     if one.reasons and one.predicted is None:
-        return "; ".join(_words(one.reasons))
+        return "; ".join(codes_in_words(one.reasons))
     if one.inside is None:
         return "unknown"
     return "inside" if one.inside else "outside"
@@ -571,15 +367,18 @@ def _outcome(one: "CheckedRun") -> str:
 
 def _counts(checked: "Sequence[CheckedRun]") -> "Iterator[str]":
     """How many official numbers were inside, and which say nothing new."""
+    from judgebench.exchange.bridge_sheets import codes_in_words
+
     known = [one for one in checked if one.inside is not None and not one.of_bridge]
     if known:
         yield f"{sum(bool(one.inside) for one in known)} of {len(known)} official numbers are inside"
     if own := sum(one.of_bridge for one in checked):
         yield f"{own} of these models are the bridge's own, each predicted by the others (95 % interval)"
-    yield from dict.fromkeys(text for one in checked for text in _words(one.marks, "mark: "))
+    yield from dict.fromkeys(text for one in checked for text in codes_in_words(one.marks, "mark: "))
 
 
 def _plan_sheet(made: "BridgePlan") -> "Sheet":
+    from judgebench.exchange.bridge_sheets import counted_reasons
     from judgebench.exchange.sheets import Figure, Sheet, figures, words
 
     rows = tuple(
@@ -601,19 +400,12 @@ def _plan_sheet(made: "BridgePlan") -> "Sheet":
         rows=rows,
         notes=(
             f"{made.items:,}{part} items each: {made.calls:,} calls of {made.judge or 'the usual judge'}; price: {usd}",
-            f"chosen from {made.candidates} models; left out: {_reasons(made.left_out)}",
+            f"chosen from {made.candidates} models; left out: {counted_reasons(made.left_out)}",
             *made.notes,
         ),
         spare=("vendor",),
         rows_are="models",
     )
-
-
-def _reasons(counts: "Mapping[str, int]") -> str:
-    """How many models are left out, by reason."""
-    from judgebench.analysis.bridging import LEFT_OUT
-
-    return "; ".join(f"{count} {LEFT_OUT.get(reason, reason)}" for reason, count in counts.items()) or "none"
 
 
 def _plan_commands(made: "BridgePlan", ids: Path | None) -> list[str]:
