@@ -195,16 +195,26 @@ def _audited(sheets: list[Sheet], groups: "Sequence[Group]") -> list[Sheet]:
 
 def _sheets(groups: "Sequence[Group]", across: "Across | None", *, terminal: bool) -> list[Sheet]:
     """The tables, then the one across tasks; tables without any run come after them."""
+    return [sheet for _, sheet in boards(groups, across, terminal=terminal)]
+
+
+def boards(
+    groups: "Sequence[Group]", across: "Across | None", *, terminal: bool = False
+) -> "list[tuple[Group | None, Sheet]]":
+    """The same tables, each with the rows that it shows; the one across tasks has none of its own."""
     runs = [group for group in groups if group.measured or group.bridge]
-    own = [_predicted_sheet(group) if group.bridge else _sheet(group, terminal=terminal) for group in runs]
+    own: list[tuple[Group | None, Sheet]] = [
+        (group, _predicted_sheet(group) if group.bridge else _sheet(group, terminal=terminal)) for group in runs
+    ]
     held = {group.measured.task for group in runs if group.measured}
     # Those of the runs' own tasks and versions first.
     published = sorted((group for group in groups if group not in runs), key=lambda group: _plain(group) not in held)
-    others = [replace(_sheet(group, terminal=terminal), last=bool(own)) for group in published]
-    own += [across_sheet(across, terminal=terminal)] if across else []
-    ranked = [place for place, sheet in enumerate(own) if RANKS in sheet.names]
+    others = [(group, replace(_sheet(group, terminal=terminal), last=bool(own))) for group in published]
+    own += [(None, across_sheet(across, terminal=terminal))] if across else []
+    ranked = [place for place, (_, sheet) in enumerate(own) if RANKS in sheet.names]
     if ranked:
-        own[ranked[-1]] = replace(own[ranked[-1]], about=(*own[ranked[-1]].about, Remark(RANKS, RANKS_NOTE)))
+        group, sheet = own[ranked[-1]]
+        own[ranked[-1]] = group, replace(sheet, about=(*sheet.about, Remark(RANKS, RANKS_NOTE)))
     return own + others
 
 

@@ -15,7 +15,7 @@ from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Example
 from judgebench.report.lengths import tenths
-from judgebench.run.reading import Run, TaskRun
+from judgebench.run.reading import Run, TaskRun, Unreadable
 from judgebench.run.stopping import random_order
 
 CHUNK = 200
@@ -26,6 +26,8 @@ TEXTS = {
     "answers": "the answers, and what judges were sent",
 }
 """Texts that a page can leave out, in words."""
+LEVEL = 6
+"""How hard samples are compressed, from 1 to 9: 1 takes a third of the time and a fifth more room."""
 PROMPT_SHOWN = 140
 """Characters of a prompt that lists show."""
 
@@ -135,6 +137,7 @@ class Report:
     """What is not shown, and why."""
     without: frozenset[str] = frozenset()
     """Texts that the page leaves out, of :data:`TEXTS`."""
+    level: int = LEVEL
 
 
 def collect(
@@ -145,10 +148,13 @@ def collect(
     adjust: Adjust = "holm",
     most: int | None = None,
     without: Collection[str] = (),
+    level: int = LEVEL,
+    unreadable: Sequence[Unreadable] = (),
 ) -> Report:
     """Open the tasks of some runs, and compare the runs with the first of them; ``adjust`` as in ``compare``.
 
-    At ``most`` so many samples of each task are in the page, ``without`` some texts of :data:`TEXTS`.
+    At ``most`` so many samples of each task are in the page, ``without`` some texts of :data:`TEXTS`; it says which
+    runs were ``unreadable``.
 
     Raises :class:`UsageError` if no run has the ``task``.
     """
@@ -164,7 +170,8 @@ def collect(
         TaskReport(label, protocol, tuple(number for number, _ in own), tuple(one for _, one in own), most)
         for (label, protocol), own in grouped.items()
     )
-    notes = [note for one in tasks for opened in one.opened for note in opened.notes]
+    notes = [f"not in this report: {one.reason}" for one in unreadable]
+    notes += [note for one in tasks for opened in one.opened for note in opened.notes]
     notes += [f"left out of this page: {words}" for name, words in TEXTS.items() if name in without]
     notes += [
         f"{one.label}: this page has {len(one.listed):,} of {len(one.examples):,} samples, first those whose ends "
@@ -185,6 +192,7 @@ def collect(
         comparison=comparison,
         notes=tuple(dict.fromkeys(notes)),
         without=frozenset(without),
+        level=level,
     )
 
 

@@ -17,6 +17,7 @@ from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
+from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.report import views
 from judgebench.report.address import address
@@ -28,7 +29,7 @@ from judgebench.report.slices import encoded, packed, packed_samples
 if TYPE_CHECKING:
     import jinja2
 
-MODULES = ("core", "data", "live", "filter", "diff", "markdown", "list", "sample", "app")
+MODULES = ("core", "theme", "data", "live", "filter", "diff", "markdown", "list", "sample", "app")
 """In the order in which they build on each other."""
 LARGEST = 60 * 10**6
 """Slices of more bytes are not written into the page, but into files beside it."""
@@ -37,10 +38,10 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 @cache
-def script() -> str:
-    """The modules of the page as one strict function."""
+def script(modules: tuple[str, ...] = MODULES) -> str:
+    """The modules of a page as one strict function."""
     parts = []
-    for name in MODULES:
+    for name in modules:
         text = (ASSETS / f"{name}.js").read_text("utf-8")
         text = re.sub(r"^import [^;]*;\n", "", text, flags=re.MULTILINE)
         parts.append(re.sub(r"^export ", "", text, flags=re.MULTILINE))
@@ -53,10 +54,10 @@ def style() -> str:
     return (ASSETS / "style.css").read_text("utf-8")
 
 
-def policy(*, apart: bool = False) -> str:
-    """The page's content security policy; ``apart`` if slices are files beside the page."""
+def policy(*, apart: bool = False, modules: tuple[str, ...] = MODULES) -> str:
+    """The content security policy of a page with these modules; ``apart`` if slices are files beside the page."""
     return (
-        f"default-src 'none'; script-src{' ' + SELF if apart else ''} '{_hash(script())}'; "
+        f"default-src 'none'; script-src{' ' + SELF if apart else ''} '{_hash(script(modules))}'; "
         f"style-src '{_hash(style())}'; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
     )
@@ -66,16 +67,22 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _templates() -> "jinja2.Environment":
+def templates(*, shown: bool = False) -> "jinja2.Environment":
+    """The templates; with ``shown``, texts in them are made printable as they are written."""
     import jinja2
 
     return jinja2.Environment(
+        finalize=_shown_text if shown else None,
         loader=jinja2.FileSystemLoader(resource("templates") / "report"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+def _shown_text(value: Any) -> Any:
+    return printable(value) if type(value) is str else value
 
 
 @dataclass
@@ -112,13 +119,17 @@ def packed_report(report: Report) -> Iterator[Packed]:
         yield found
 
 
-def parts(report: Report, found: Packed, *, start: str = "#/", folder: str = "", live: str = "") -> Iterator[str]:
+def parts(
+    report: Report, found: Packed, *, start: str = "#/", folder: str = "", live: str = "", home: str = ""
+) -> Iterator[str]:
     """The page in the order of the file. ``start`` is the view that is shown first.
 
-    Slices are in the page, or in a ``folder`` beside it. ``live`` is the state of runs that may go on.
+    Slices are in the page, or in a ``folder`` beside it. ``live`` is the state of runs that may go on, ``home`` the
+    first page of the site that the page belongs to.
     """
-    yield _templates().get_template("page.html.j2").render(_shown(report, start, f"{folder}:{found.hash}"), live=live)
-    yield f'<script type="text/plain" id="index">{packed(encoded(found.index))}</script>\n'
+    shown = _shown(report, start, f"{folder}:{found.hash}")
+    yield templates().get_template("page.html.j2").render(shown, live=live, home=home)
+    yield f'<script type="text/plain" id="index">{packed(encoded(found.index), report.level)}</script>\n'
     yield f"<script>{script()}</script>\n"
     for number, text in enumerate(() if folder else found.slices()):
         yield f'<script type="text/plain" id="s{number}">{text}</script>\n'

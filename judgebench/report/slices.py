@@ -17,7 +17,7 @@ import msgspec
 
 from judgebench.analysis.item_records import Sample, SampleJudgement
 from judgebench.records import Message
-from judgebench.report.collect import PROMPT_SHOWN, Report, TaskReport
+from judgebench.report.collect import LEVEL, PROMPT_SHOWN, Report, TaskReport
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
@@ -34,9 +34,9 @@ FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING = (1 << bit for bit in 
 Pieces = list[Any]
 
 
-def packed(data: bytes) -> str:
+def packed(data: bytes, level: int = LEVEL) -> str:
     """Base64 of gzip, the same for the same bytes."""
-    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
+    return base64.b64encode(gzip.compress(data, level, mtime=0)).decode("ascii")
 
 
 def encoded(value: Any) -> bytes:
@@ -303,7 +303,7 @@ def packed_samples(report: Report) -> Iterator[tuple[int, str] | dict[str, Any]]
                 yield from ((number, text.result()) for number, text in waiting)
                 yield found
                 return
-            waiting.append((found[0], packers.submit(packed, found[1])))
+            waiting.append((found[0], packers.submit(packed, found[1], report.level)))
             if len(waiting) > 2 * PACKERS:
                 number, text = waiting.popleft()
                 yield number, text.result()

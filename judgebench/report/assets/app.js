@@ -5,6 +5,7 @@ import { readIndex, sample } from "./data.js";
 import { watch } from "./live.js";
 import { listView } from "./list.js";
 import { sampleView } from "./sample.js";
+import { takeTheme, turnTheme } from "./theme.js";
 
 // Which view is shown. Views of numbers are in the file as they are; those of samples are made here.
 
@@ -151,17 +152,6 @@ function go(/** @type {string} */ to, /** @type {boolean} */ replace) {
   } else location.hash = to;
 }
 
-function turnTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  try {
-    localStorage.setItem("judgebench-theme", root.dataset.theme);
-  } catch {
-    // A file that was opened without storage keeps no theme.
-  }
-}
-
 function helpKeys() {
   const list = /** @type {HTMLElement} */ (document.getElementById("keys"));
   list.hidden = !list.hidden;
@@ -224,14 +214,7 @@ function turnRun(/** @type {string[]} */ path, /** @type {Map<string, string>} *
 }
 
 async function start() {
-  try {
-    const theme = localStorage.getItem("judgebench-theme");
-    if (theme === "dark" || theme === "light") document.documentElement.dataset.theme = theme;
-  } catch {
-    // See turnTheme.
-  }
-  document.documentElement.classList.add("scripted");
-  document.getElementById("theme")?.addEventListener("click", turnTheme);
+  takeTheme();
   document.getElementById("help")?.addEventListener("click", helpKeys);
   document.addEventListener("keydown", pressed);
   window.addEventListener("hashchange", () => void route());

@@ -1,0 +1,158 @@
+"""A site in a real browser: tables are filtered, sorted and pinned by mouse and by keys, and nothing is asked for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.commands import judgebench
+from tests.patience import wait_for
+from tests.report.looking import PHONE, READY, WIDE, Look, chromium, looking
+from tests.report.test_in_browser import axe_script, serious
+from tests.report.test_site import write_all
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.requires_chromium
+
+ROWS = """number => [...document.querySelectorAll("table.board")[number].tBodies[0].rows]
+    .filter((row) => !row.hidden).map((row) => row.dataset.model)"""
+FIRST = """model => [...document.querySelectorAll("table.board")]
+    .findIndex((table) => table.tBodies[0].rows[0].dataset.model === model)"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a few runs, with a comparison."""
+    folder = tmp_path_factory.mktemp("looked-at")
+    write_all(folder)
+    judgebench(["report", "runs", "--html", "site/"], cwd=folder)
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def browser(site: Path) -> "Iterator[Browser]":
+    """A browser, which is started when all is there."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def look(browser: "Browser", site: Path) -> Iterator[Look]:
+    """The leaderboards."""
+    with looking(browser, site) as found:
+        opened(found, "index.html")
+        yield found
+
+
+def opened(look: Look, page: str) -> Look:
+    """Open a page of the site."""
+    look.page.goto("about:blank")
+    look.page.goto(f"file://{look.file}/{page}")
+    wait_for(lambda: look.page.evaluate(READY))
+    return look
+
+
+def models(look: Look, number: int) -> list[str]:
+    """The models that a table shows, in their order."""
+    found: list[str] = look.page.evaluate(ROWS, number)
+    return found
+
+
+def table(look: Look, model: str) -> int:
+    """Which table has this model first."""
+    found: int = look.page.evaluate(FIRST, model)
+    return found
+
+
+def test_models_are_filtered(look: Look) -> None:
+    """What is typed hides other rows and tables, is counted and stands in the address, which shows the same again."""
+    look.press("/")
+    look.page.keyboard.type("MIN")
+    wait_for(lambda: "of" in look.words("#count"))
+    shown = look.page.locator("table.board tbody tr:visible").all_inner_texts()
+    assert shown
+    assert all("mine" in row for row in shown)
+    assert "q=MIN" in look.address
+    same = look.page.url
+    look.page.goto("about:blank")
+    look.page.goto(same)
+    wait_for(lambda: look.page.evaluate(READY))
+    assert look.page.locator("#search").input_value() == "MIN"
+    assert look.page.locator("table.board tbody tr:visible").all_inner_texts() == shown
+
+
+def test_a_heading_sorts_and_the_address_says_so(look: Look) -> None:
+    """Once one way, twice the other, a third time back to the ranks; back and forward go through them."""
+    number = table(look, "mine")
+    heads = look.page.locator("table.board").nth(number).locator("thead button")
+    by_rank = models(look, number)
+    model = heads.filter(has_text="model")
+    model.click()
+    assert models(look, number) == sorted(by_rank)
+    model.click()
+    assert models(look, number) == sorted(by_rank, reverse=True)
+    model.click()
+    assert models(look, number) == by_rank
+    look.page.go_back()
+    wait_for(lambda: models(look, number) == sorted(by_rank, reverse=True))
+    heads.filter(has_text="exact_match_strict").focus()
+    look.page.keyboard.press("Enter")
+    assert models(look, number)[0] == "mine"
+    assert look.page.locator("th[aria-sort=descending]").count() == 1
+
+
+def test_a_pinned_model_comes_first(look: Look) -> None:
+    """In each table that has it, whatever is typed; a second click takes it away."""
+    number = table(look, "mine")
+    pin = look.page.locator("table.board").nth(number).locator("button[aria-label='pin base']").first
+    pin.click()
+    assert models(look, number)[0] == "base"
+    look.page.locator("#search").fill("mine")
+    assert models(look, number)[0] == "base"
+    assert "pin=base" in look.address
+    look.page.locator("table.board").nth(number).locator("button[aria-label='pin base']").first.click()
+    assert models(look, number) == ["mine"]
+
+
+def test_pages_are_reached_by_keys_and_lead_to_samples_and_back(look: Look) -> None:
+    """Digits go to the pages; a row leads to the run's page, whose samples lie beside it, and that back to the site."""
+    look.page.keyboard.press("2")
+    look.page.wait_for_url("**/runs.html*")
+    wait_for(lambda: look.page.evaluate(READY))
+    look.page.locator("th a", has_text="mine").click()
+    wait_for(lambda: look.page.evaluate(READY))
+    assert look.settled().heading == "mine"
+    look.page.locator("nav.views a", has_text="Samples").click()
+    look.settled().page.locator(".samples .row .id a").first.click()
+    look.settled()
+    wait_for(lambda: "Not here" not in look.heading)
+    look.page.locator("header a", has_text="All runs").click()
+    wait_for(lambda: look.page.evaluate(READY))
+    assert look.heading == "Leaderboards"
+
+
+def test_the_theme_turns(look: Look) -> None:
+    """By its key and by its button."""
+    dark = "getComputedStyle(document.body).backgroundColor"
+    before = look.page.evaluate(dark)
+    look.page.keyboard.press("t")
+    assert look.page.evaluate(dark) != before
+    look.page.locator("#theme").click()
+    assert look.page.evaluate(dark) == before
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_every_page_can_be_used_by_everybody(theme: str, size: dict[str, int], browser: "Browser", site: Path) -> None:
+    """Nothing that axe calls serious or critical, and nothing wider than the window."""
+    kinds = [*site.glob("*.html"), next(site.glob("tasks/*.html")), next(site.glob("judges/*.html"))]
+    kinds += [next(site.glob("runs/*/index.html")), next(site.glob("comparisons/*/index.html"))]
+    with looking(browser, site, size=size, color_scheme=theme) as look:
+        for page in kinds:
+            opened(look, page.relative_to(site).as_posix())
+            look.page.evaluate(axe_script())
+            assert serious(look) == [], page
+            assert look.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
