@@ -68,6 +68,14 @@ def report(
             metavar="1-9",
         ),
     ] = 6,
+    bridge: Annotated[
+        list[Path],
+        typer.Option(
+            help="File of a judge bridge of your own by which runs were predicted, to show its models. Those that come "
+            "with judgebench are found. Repeatable.",
+            metavar="FILE",
+        ),
+    ] = [],  # noqa: B006 - typer reads the default and copies it
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the file if there is one; of a site, write every page again.")
     ] = False,
@@ -79,6 +87,7 @@ def report(
 ) -> None:
     """Write a page with the numbers of some runs, how they differ, and every sample behind them, or a site of many."""
     from judgebench.report.collect import TEXTS, collect
+    from judgebench.run.bridge_files import read_bridge
     from judgebench.run.loading import source_finder
     from judgebench.run.reading import read_runs, renamed
     from judgebench.run.settings import settings_from_flags
@@ -93,13 +102,15 @@ def report(
             f"--baseline {baseline} says with which run those of a site are compared, and this is one page, whose "
             "first run is the baseline: name that run first, or give a folder of runs and --html FOLDER/ for a site"
         )
+    for path in bridge:
+        read_bridge(path)
     finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
     read = read_runs(runs, task_files(tasks))
     for unreadable in read.unreadable:
         typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
     found = replace(read, readable=tuple(renamed(read.readable, options.run_names(names))))
     shown: dict[str, Any] = {"task": task, "adjust": adjust, "most": samples, "level": level}
-    shown |= {"finder": finder, "without": frozenset(without or ())}
+    shown |= {"finder": finder, "without": frozenset(without or ()), "bridges": tuple(bridge)}
     if whole:
         _print_site(_site(runs, found, Path(html), shown, baseline, tasks, overwrite=overwrite), json=json)
         return

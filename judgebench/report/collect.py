@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from pathlib import Path
 
 from judgebench.analysis.comparison import compare
 from judgebench.analysis.comparison_records import Adjust, Comparison
@@ -15,6 +16,7 @@ from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.records import Example
 from judgebench.report.lengths import tenths
+from judgebench.run.folder import usable
 from judgebench.run.reading import Run, TaskRun, Unreadable
 from judgebench.run.stopping import random_order
 
@@ -138,6 +140,8 @@ class Report:
     without: frozenset[str] = frozenset()
     """Texts that the page leaves out, of :data:`TEXTS`."""
     level: int = LEVEL
+    bridges: tuple[Path, ...] = ()
+    """Files of bridges by which runs were predicted, besides those that come with the program."""
 
 
 def collect(
@@ -150,11 +154,12 @@ def collect(
     without: Collection[str] = (),
     level: int = LEVEL,
     unreadable: Sequence[Unreadable] = (),
+    bridges: Sequence[Path] = (),
 ) -> Report:
     """Open the tasks of some runs, and compare the runs with the first of them; ``adjust`` as in ``compare``.
 
     At ``most`` so many samples of each task are in the page, ``without`` some texts of :data:`TEXTS`; it says which
-    runs were ``unreadable``.
+    runs were ``unreadable``. ``bridges`` are files of those by which runs were predicted.
 
     Raises :class:`UsageError` if no run has the ``task``.
     """
@@ -163,7 +168,8 @@ def collect(
         for own in run.tasks.values():
             if task is None or task in own.names:
                 key = own.task_manifest.label, own.task_manifest.protocol_hash
-                grouped.setdefault(key, []).append((number, OpenTask(run, own, finder)))
+                with usable(str(run.path)):
+                    grouped.setdefault(key, []).append((number, OpenTask(run, own, finder)))
     if not grouped:
         raise UsageError(f"no run of the report has the task {task!r:.80}")
     tasks = tuple(
@@ -193,6 +199,7 @@ def collect(
         notes=tuple(dict.fromkeys(notes)),
         without=frozenset(without),
         level=level,
+        bridges=tuple(bridges),
     )
 
 

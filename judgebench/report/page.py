@@ -23,6 +23,7 @@ from judgebench.report import views
 from judgebench.report.address import address
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
+from judgebench.report.evidence import audit_views, audits_of, bridge_views
 from judgebench.report.judging import judge_views
 from judgebench.report.slices import encoded, packed, packed_samples
 
@@ -67,12 +68,12 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def templates(*, shown: bool = False) -> "jinja2.Environment":
-    """The templates; with ``shown``, texts in them are made printable as they are written."""
+def templates() -> "jinja2.Environment":
+    """The templates. Texts are made printable as they are written, unless they are escaped there by ``|e``."""
     import jinja2
 
     return jinja2.Environment(
-        finalize=_shown_text if shown else None,
+        finalize=_legible,
         loader=jinja2.FileSystemLoader(resource("templates") / "report"),
         autoescape=True,
         trim_blocks=True,
@@ -81,8 +82,8 @@ def templates(*, shown: bool = False) -> "jinja2.Environment":
     )
 
 
-def _shown_text(value: Any) -> Any:
-    return printable(value) if type(value) is str else value
+def _legible(value: Any) -> Any:
+    return "\n".join(map(printable, value.split("\n"))) if type(value) is str else value
 
 
 @dataclass
@@ -152,6 +153,9 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "compared": views.compared(report),
         "facts": views.facts(report),
         "judges": judge_views(report),
+        "audits": audits_of(report),
+        "cards": audit_views(report),
+        "bridges": bridge_views(report),
         "costs": cost_views(report),
         "unlike": views.unlike(report),
         "sources": [views.sources(task) for task in report.tasks],

@@ -18,6 +18,8 @@ from judgebench.data.sources import SourceFinder
 from judgebench.display import printable, slug
 from judgebench.errors import UsageError
 from judgebench.exchange.sheets import Sheet
+from judgebench.files import sha256_of
+from judgebench.report.collect import LEVEL
 from judgebench.run.folder import TaskManifest
 from judgebench.run.judge_marks import asked_hash, models_of
 from judgebench.run.predicting import label_of
@@ -141,12 +143,14 @@ class Shown:
     adjust: Adjust = "holm"
     most: int | None = None
     without: frozenset[str] = frozenset()
-    level: int = 6
+    level: int = LEVEL
+    bridges: tuple[Path, ...] = ()
 
-    @property
+    @cached_property
     def told(self) -> tuple[object, ...]:
         """What decides what is in a page."""
-        return self.task, self.adjust, self.most, sorted(self.without), self.level
+        bridges = [sha256_of(path) for path in self.bridges]
+        return self.task, self.adjust, self.most, sorted(self.without), self.level, bridges
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,8 @@ def pairs_of(runs: Sequence[SiteRun], baseline: str | None = None) -> list[Pair]
 
 
 def _comparable(first: SiteRun, second: SiteRun) -> bool:
-    return first is not second and first.inputs != second.inputs and bool(first.held & second.held)
+    made_alike = all(first.inputs) and first.inputs == second.inputs
+    return first is not second and not made_alike and bool(first.held & second.held)
 
 
 def _called(runs: Sequence[SiteRun], name: str) -> SiteRun:

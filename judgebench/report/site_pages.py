@@ -12,6 +12,7 @@ from judgebench.auditing.cards import JudgeCard, kept_cards
 from judgebench.display import counted, figure, interval, printable
 from judgebench.exchange.sheets import Sheet
 from judgebench.records import Score
+from judgebench.report.evidence import audit_view
 from judgebench.report.page import policy, script, style, templates
 from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.site import Board, Judged, Site, SiteJudge, SiteRun, SiteTask, file_name
@@ -53,7 +54,7 @@ def _page(site: Site, place: str, template: str, **given: object) -> str:
         return quote(path, safe="/.") + fragment
 
     return (
-        templates(shown=True)
+        templates()
         .get_template(f"site_{template}.html.j2")
         .render(
             site=site,
@@ -348,26 +349,15 @@ def _read(judged: Judged) -> int:
 
 
 def _judge(site: Site, judge: SiteJudge, cards: Sequence[JudgeCard]) -> str:
-    from judgebench.exchange.judge_cards import KINDS, sheets_of
-
     return _page(
         site,
         judge.page,
         "judge",
         judge=judge,
         rows=list(_judged_rows(site, judge)),
-        cards=[
-            (card, KINDS[card.kind], bool(judge.asked & set(card.mark.asked)), list(map(_plain, sheets_of(card))))
-            for card in cards
-        ],
+        audits=[audit_view(card, same_prompt=bool(judge.asked & set(card.mark.asked))) for card in cards],
         facts=list(_model_facts(judge)),
     )
-
-
-def _plain(sheet: Sheet) -> tuple[str, tuple[Head, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
-    """A sheet's title, headings, cells and lines."""
-    heads = tuple(Head(column.name, "words" if column.words else "number") for column in sheet.columns)
-    return sheet.heading, heads, sheet.texts, sheet.lines
 
 
 def _judged_rows(site: Site, judge: SiteJudge) -> Iterator[tuple[str, str, str, str, str, str, str]]:

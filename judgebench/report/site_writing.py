@@ -27,6 +27,7 @@ from judgebench.report.collect import collect
 from judgebench.report.page import Packed, packed_report, parts
 from judgebench.report.site import Site, SiteRun
 from judgebench.report.site_pages import pages
+from judgebench.run.folder import usable
 from judgebench.run.judge_marks import marks, marks_of
 from judgebench.run.reading import Run
 
@@ -153,8 +154,10 @@ def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Wri
             done.kept.append(page)
             continue
         try:
-            _write_report(site, place / page, runs)
-        except (JudgebenchError, ValueError, RecursionError) as error:
+            # Whoever made the folder may have written anything into it.
+            with usable("the run"):
+                _write_report(site, place / page, runs)
+        except JudgebenchError as error:
             failed |= {run.origin for run in runs} if len(runs) == 1 else set()
             done.broken.append((runs[-1].origin, _reason(runs, error)))
             continue
@@ -228,6 +231,7 @@ def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> None:
         most=shown.most,
         without=shown.without,
         level=shown.level,
+        bridges=shown.bridges,
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     with packed_report(report) as found:

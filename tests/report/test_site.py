@@ -29,7 +29,7 @@ class Tables(HTMLParser):
         self.rows: list[list[str]] = []
         self.links: list[str] = []
         self.names: set[str] = set()
-        self._open = False
+        self._open: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -39,16 +39,19 @@ class Tables(HTMLParser):
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        self._open = tag not in ("small", "title", "desc", "text", "style", "script")
+            self._open = []
+        if tag in ("td", "th", "small", "svg"):
+            self._open.append(tag)
         self.links += [value or "" for name, value in attrs if name == "href"]
 
     def handle_endtag(self, tag: str) -> None:
-        """What follows a note on a model belongs to no cell's text."""
-        self._open = tag not in ("td", "th", "title", "small")
+        """End a cell, a note on a model, or a picture."""
+        if tag in self._open:
+            del self._open[self._open.index(tag) :]
 
     def handle_data(self, data: str) -> None:
         """The text of a cell."""
-        if self._open and self.rows and self.rows[-1]:
+        if self._open in (["td"], ["th"]):
             self.rows[-1][-1] += data.strip()
 
 
@@ -60,8 +63,8 @@ def write_all(folder: Path) -> None:
     write_run(runs / "mine", [1.0, 1, 1, 1], model="mine", answers=["f", "b", "g", "h"])
     for name, protocol in (("judged", JUDGED), ("otherwise", OTHER_JUDGE)):
         write_run(
-            runs / name, [0.25, 1, None], model=name, protocol=protocol, task="alpacaeval", version="2",
-            metrics=("win_rate",), answers=["x", "y", "z"], verdicts=["x", "y", "z"],
+            runs / name, [0.25, 1, None], model=name, protocol=protocol, task="talks", version="1",
+            metrics=("score",), answers=["x", "y", "z"], verdicts=["x", "y", "z"],
         )  # fmt: skip
     later = json.loads((runs / "base" / "2" / "manifest.json").read_text())
     later["started_at"] = "2026-02-01T00:00:00Z"
@@ -177,7 +180,7 @@ def test_what_has_not_changed_is_not_written_again(work: Path) -> None:
     assert {page: page.stat().st_mtime_ns for page in before if page.name != "site.json"} == {
         page: time for page, time in before.items() if page.name != "site.json"
     }
-    file = work / "runs/judged/alpacaeval/generations.jsonl"
+    file = work / "runs/judged/talks/generations.jsonl"
     file.write_text(file.read_text().replace('"x"', '"another answer"'))
     (changed,) = again(work)["written"]
     assert changed.startswith("runs/judged-")
@@ -233,6 +236,7 @@ def test_names_of_files_are_ours(tmp_path: Path) -> None:
             [1.0, 0],
             model=name.encode("utf-8", "replace").decode(),
             protocol=told,
+            task="talks",
             version=".." if number else HOSTILE,
         )
     judgebench(["report", "runs", "--html", "site/"], cwd=tmp_path)
@@ -264,7 +268,7 @@ def test_a_site_is_written_only_where_one_may_be(work: Path) -> None:
     def refused(*words: object) -> str:
         return " ".join(judgebench(["report", *words], code=2, cwd=work).stderr.split())
 
-    assert "holds other files" in refused("runs", "--html", "runs/base/")
+    assert "holds other files" in refused("runs", "--html", "./")
     assert "where the run" in refused("runs", "--html", "runs/mine/")
     assert "end it in .html for one page" in refused("runs", "--html", "new")
     assert "--html FOLDER/ for a site" in refused("runs", "--html", "x.html", "--baseline", "mine")

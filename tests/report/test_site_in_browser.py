@@ -144,8 +144,7 @@ def test_the_theme_turns(look: Look) -> None:
     assert look.page.evaluate(dark) == before
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", PHONE)], ids=["wide", "phone"])
 def test_every_page_can_be_used_by_everybody(theme: str, size: dict[str, int], browser: "Browser", site: Path) -> None:
     """Nothing that axe calls serious or critical, and nothing wider than the window."""
     kinds = [*site.glob("*.html"), next(site.glob("tasks/*.html")), next(site.glob("judges/*.html"))]

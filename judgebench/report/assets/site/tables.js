@@ -68,6 +68,7 @@ function draw() {
     const section = table.closest("section");
     if (section) section.hidden = own.length > 0 && own.every((row) => row.hidden);
   });
+  document.documentElement.dataset.shown = location.hash;
 }
 
 /** Numbers before what is none; empty cells last, whichever way round. */
