@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 
-from judgebench import __version__
 from judgebench.codec import read_json, replacing, write_json
 from judgebench.data.resources import resource
 from judgebench.display import printable
@@ -29,6 +28,7 @@ from judgebench.report.site import Site, SiteRun
 from judgebench.report.site_pages import pages
 from judgebench.run.folder import usable
 from judgebench.run.judge_marks import marks, marks_of
+from judgebench.run.manifests import package_versions
 from judgebench.run.reading import Run
 
 STATE = "site.json"
@@ -212,7 +212,7 @@ def _marks() -> list[Any]:
 @cache
 def _program() -> str:
     """The hash of what makes pages: of this room of the program, and its templates."""
-    found = hashlib.sha256(__version__.encode())
+    found = hashlib.sha256(package_versions().get("judgebench", "").encode())
     for folder in (Path(__file__).parent, resource("templates") / "report"):
         for path in sorted(folder.rglob("*.*")):
             if path.suffix in (".py", ".js", ".css", ".j2"):
