@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import islice
-from math import isclose
+from math import inf, isclose, isinf
 from typing import Any, get_args
 
 import msgspec
@@ -57,6 +57,8 @@ LEVEL = 0.95
 SEED = 0
 TRUE_ZERO = ("percent", "characters", "usd")
 """Units in which a relative gain makes sense: grades from 1 to 10 and rewards from -1 to 1 have no true zero."""
+_ROUNDING = 1e-9
+_IN_PLURAL = {"": "values without a unit", "rating": "ratings"}
 _FROM_ZERO = "points"
 """A unit in which it does so for metrics that begin at 0, such as scores that another program gave."""
 SAME_NUMBER = 1e-6
@@ -244,7 +246,8 @@ def _compare_numbers(runs: Sequence[Run], key: str, pair: tuple[int, int]) -> Ta
         if reason or other is None or one.value is None or other.value is None:
             left_out.append((metric, reason or "one of the two has no such number"))
         else:
-            differences.append(_unpaired_difference(metric, pair, one, other))
+            apart, values = _unpaired_difference(metric, pair, one, other), (one.value, other.value)
+            differences.append(_within_span(apart, greatest_difference(first.task.metric(metric, one.unit), values)))
     return TaskComparison(
         task=manifest.label,
         protocol_hash=manifest.protocol_hash,
@@ -339,7 +342,9 @@ def _compare_task(
             metric = task_runs[0].task.metric(name[0], unit)
             zero = _has_true_zero(unit, metric)
             apart = _difference(*name, unit, pair, statistics[0], statistics[place], zero=zero)
-            differences.append(_within_span(apart, metric, (statistics[0], statistics[place])))
+            both = (statistics[0], statistics[place])
+            span = greatest_difference(metric, [one.value for one in both])
+            differences.append(_of_all_at_most(_within_span(apart, span), both))
         if len(members) > 2 and (name[1] is None or parts is not None):
             ranks += _ranks(task_runs[0].task.metric(name[0]), name[1], members, statistics)
     return TaskComparison(
@@ -377,30 +382,29 @@ def _compare_cascades(runs: Sequence[TaskRun], members: Sequence[int]) -> TaskCo
                 "correlation": "both numbers are estimates of a cascade",
             }
             values = [one.overall[name].value if name in one.overall else None for one in (runs[0], run)]
-            differences.append(
-                Difference(
-                    metric=name,
-                    group=None,
-                    unit=found.metric.unit,
-                    first=members[0],
-                    second=member,
-                    first_value=values[0],
-                    second_value=values[1],
-                    difference=None if result.value is None else scale * float(result.value),
-                    stderr=None if result.stderr is None else scale * float(result.stderr),
-                    low=None if interval is None else scale * float(interval.low),
-                    high=None if interval is None else scale * float(interval.high),
-                    level=LEVEL,
-                    p=found.p,
-                    correlation=None,
-                    relative_gain=None,
-                    relative_low=None,
-                    relative_high=None,
-                    n=result.population,
-                    reason="; ".join(reasons((f"no {what}", why) for what, why in missing.items())) or None,
-                    withheld={what: why for what, why in missing.items() if why is not None},
-                )
+            apart = Difference(
+                metric=name,
+                group=None,
+                unit=found.metric.unit,
+                first=members[0],
+                second=member,
+                first_value=values[0],
+                second_value=values[1],
+                difference=None if result.value is None else scale * float(result.value),
+                stderr=None if result.stderr is None else scale * float(result.stderr),
+                low=None if interval is None else scale * float(interval.low),
+                high=None if interval is None else scale * float(interval.high),
+                level=LEVEL,
+                p=found.p,
+                correlation=None,
+                relative_gain=None,
+                relative_low=None,
+                relative_high=None,
+                n=result.population,
+                reason="; ".join(reasons((f"no {what}", why) for what, why in missing.items())) or None,
+                withheld={what: why for what, why in missing.items() if why is not None},
             )
+            differences.append(_within_span(apart, found.metric.span))
     return TaskComparison(
         task=manifest.label,
         protocol_hash=manifest.protocol_hash,
@@ -529,20 +533,31 @@ def _has_true_zero(unit: str, metric: Metric) -> bool:
     return unit in TRUE_ZERO or (unit == _FROM_ZERO and metric.bounds is not None and metric.bounds[0] == 0)
 
 
-def _within_span(found: Difference, metric: Metric, runs: Sequence[ClusterTotals]) -> Difference:
-    """The difference with an interval that says nothing impossible, if all items of both runs keep to the limits."""
-    if metric.limits is None or found.low is None or found.high is None:
-        return found
+def greatest_difference(metric: Metric, values: Sequence[float | None]) -> float:
+    """By how much two runs of these values can differ in a metric, if both keep to its limits; else infinity.
+
+    Of a fit, such as a win rate at equal lengths, single items leave the limits, but never the value.
+    """
+    if metric.limits is None:
+        return inf
     low, high = metric.limits
-    kept = all(
-        ((low * run.denominator <= run.numerator) & (run.numerator <= high * run.denominator)).all()
-        and (run.weights >= 0).all()
-        for run in runs
-    )
-    if not kept:
+    slack = _ROUNDING * metric.span
+    kept = all(value is not None and low - slack <= value <= high + slack for value in values)
+    return metric.span if kept else inf
+
+
+def _within_span(found: Difference, span: float) -> Difference:
+    """The difference with an interval that says nothing impossible, where two runs differ by ``span`` at most."""
+    if isinf(span) or found.low is None or found.high is None:
         return found
-    span = metric.span * max(float(run.weights.sum()) for run in runs)
     return msgspec.structs.replace(found, low=max(-span, found.low), high=min(span, found.high))
+
+
+def _of_all_at_most(found: Difference, runs: Sequence[ClusterTotals]) -> Difference:
+    """The difference with a relative loss of no more than everything, of what no item has less than nothing of."""
+    if found.relative_low is None or any((run.numerator < 0).any() or (run.weights < 0).any() for run in runs):
+        return found
+    return msgspec.structs.replace(found, relative_low=max(-100.0, found.relative_low))
 
 
 def _difference(
@@ -573,7 +588,7 @@ def _difference(
     missing = {
         "interval": found.reason if found.interval is None else None,
         "p-value": None if p is not None else _no_p_value(first, alike=alike),
-        "relative gain": f"{unit or 'values without a unit'} have no true zero" if ratio is None else None,
+        "relative gain": f"{_IN_PLURAL.get(unit, unit)} have no true zero" if ratio is None else None,
         "correlation": "one of the runs does not vary" if correlation is None else None,
     }
     if ratio is not None and gain is None:

@@ -13,7 +13,7 @@ PASS, and passes nothing if more than ``max_unread`` are missing. How the gate i
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from math import ceil, log
+from math import ceil, inf, log
 from typing import Any, Literal
 
 import msgspec
@@ -331,6 +331,7 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
     bounds = candidate.task.metric(metric, unit).limits
     most = 100.0 if unit == "percent" else None
     decision = decide(own_baseline, own_candidate, demand.max_drop, defaults.alpha, bounds, most)
+    both = (own_baseline.value, own_candidate.value)
     lost = None
     if own_scores[1].n_missing:
         valued = [row for row in rows[0].values() if row.value is not None]
@@ -348,9 +349,10 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
         metric,
         unit,
         within_limits(decision, defaults, own_baseline.n_clusters, missing),
-        values=(own_baseline.value, own_candidate.value),
+        values=both,
         missing=missing,
         if_lost=lost,
+        span=comparison.greatest_difference(candidate.task.metric(metric, unit), both),
     )
 
 
@@ -497,8 +499,12 @@ def check_of(
     if_lost: float | None = None,
     rule: str | None = None,
     sequential: Sequential | None = None,
+    span: float = inf,
 ) -> Check:
-    """Write a decision down as a check; ``values`` are the baseline's and the candidate's, and so is ``missing``."""
+    """Write a decision down as a check; ``values`` are the baseline's and the candidate's, and so is ``missing``.
+
+    ``span`` is by how much they can differ, beyond which no interval goes.
+    """
     inconclusive, interval = decision.verdict == "INCONCLUSIVE", decision.interval
     return Check(
         task=run.task_manifest.label,
@@ -512,8 +518,8 @@ def check_of(
         baseline_value=values[0],
         candidate_value=values[1],
         difference=decision.difference,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        low=max(-span, interval.low) if interval else None,
+        high=min(span, interval.high) if interval else None,
         level=1 - 2 * demand.defaults.alpha,
         p_pass=_larger(decision.p_value, decision.p_corrected),
         p_fail=_larger(decision.p_worse, decision.p_worse_corrected),
@@ -607,6 +613,7 @@ def _unpaired_check(run: TaskRun, metric: str, published: Score, published_value
         missing=missing,
         paired=False,
         rule=None if upstream is None or upstream.value == own.value else _rule(own, upstream),
+        span=comparison.greatest_difference(run.task.metric(metric, own.unit), (published_value, value)),
     )
 
 

@@ -1,6 +1,7 @@
 """Runs on the same items: differences, p-values and flips are what they should be, and only like is compared."""
 
 import json
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,13 @@ import pytest
 from judgebench.tasks.alpacaeval.lengths import length_table
 
 from judgebench import tasks
-from judgebench.analysis.comparison import compare, official_files
+from judgebench.analysis.comparison import compare, greatest_difference, official_files
 from judgebench.analysis.comparison_records import Comparison, Difference
 from judgebench.errors import UsageError
 from judgebench.exchange.importing import import_run
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import Settings
+from judgebench.task.metric import Metric
 from tests.made_runs import PROTOCOL, write_run
 from tests.tasks.alpacaeval_data import ALPACAEVAL, annotations, expected
 
@@ -243,3 +245,12 @@ def test_a_task_that_says_nothing_of_its_totals(tmp_path: Path, monkeypatch: pyt
         (run.path / "results.json").write_text(json.dumps(results))
     with_others = compare([read_run(before.path), read_run(after.path)])
     assert [metric for metric, _ in with_others.tasks[0].not_compared] == ["accuracy", "other"]
+
+
+def test_two_numbers_differ_by_no_more_than_the_scale() -> None:
+    """A number beyond the scale, or no scale, leaves the difference open."""
+    rating = Metric(name="score", unit="rating", bounds=(1.0, 10.0))
+    length = Metric(name="length", unit="characters")
+    assert greatest_difference(Metric(name="win_rate"), [99.0, 2.0]) == 100
+    assert greatest_difference(rating, [9.0, 2.0]) == 9
+    assert greatest_difference(rating, [9.0, 0.5]) == greatest_difference(length, [9.0, 2.0]) == inf

@@ -50,7 +50,19 @@ def test_a_scale_without_a_true_zero_has_no_gain(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("scale", "span"), [("scale = [0, 1]", 1.0), ("scale = [-1, 1]", 2.0)])
 def test_no_interval_of_a_difference_is_wider_than_the_scale(tmp_path: Path, scale: str, span: float) -> None:
-    """Two items leave nearly everything open, but no more than is possible."""
+    """Two items leave nearly everything open, but no more than is possible: in a comparison, and in a gate."""
     found = json.loads(compared(tmp_path, scale, "--format", "json", scores={"a": [0.0, 1.0], "b": [1.0, 0.5]}))
     (row,) = found["tasks"][0]["differences"]
     assert (row["low"], row["high"]) == (-span, span)
+    gated = ["gate", "--baseline", "a", "--candidate", "b", "--max-drop", 0.1, "--tasks", "mine.toml", "--json"]
+    (check,) = json.loads(judgebench(gated, code=3, cwd=tmp_path).stdout)["checks"]
+    assert (check["low"], check["high"]) == (-span, span)
+
+
+def test_nobody_loses_more_than_everything(tmp_path: Path) -> None:
+    """Fieller's interval of a gain ends at a loss of 100 percent where no score is below zero."""
+    record = json.loads(
+        compared(tmp_path, "scale = [0, 1]", "--format", "json", scores={"a": [0.9, 0.8, 1.0], "b": [0, 0.9, 0]})
+    )
+    (row,) = record["tasks"][0]["differences"]
+    assert row["relative_low"] == -100
