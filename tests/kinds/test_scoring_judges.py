@@ -1,8 +1,10 @@
-"""Scoring models as judges, through the command: the numbers of a run are those of bare transformers."""
+"""Scoring models as judges, through the command: the numbers of a run are those of bare transformers, or on paper."""
 
 import json
 import math
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from judgebench.records import Judgement
 from judgebench.run.folder import RunFolder
 from tests.commands import Command, judgebench
+from tests.kinds.test_kinds import write_rows
 from tests.models.scorers import (
     bare_loglikelihood,
     bare_preference,
@@ -20,6 +23,8 @@ from tests.models.scorers import (
     save_reward_model,
     save_two_llamas,
 )
+from tests.patience import wait_for
+from tests.processes import kill, started
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -187,3 +192,75 @@ def test_what_cannot_be_is_refused(command: Command, place: Path, task: str, jud
     ended = command("eval", "--model", model, "--tasks", task, *spelled, *starter)
     assert ended.code == 2
     assert why in ended.paragraph
+
+
+def vowels(text: str) -> float:
+    """The reward of the built-in model: ten times the share of vowels."""
+    data = text.encode()
+    return 10 * sum(chr(byte) in "aeiouAEIOU" for byte in data) / max(1, len(data))
+
+
+@pytest.fixture
+def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Answers in two files, the candidate's and the baseline's, in the working directory, with a benchmark of pairs."""
+    monkeypatch.chdir(tmp_path)
+    texts = [("aeb", "xxa"), ("bcd", "aid"), ("", "e"), ("éa", "Idea"), ("sky", "fly")]
+    write_rows("prompts.jsonl", [{"instruction": f"Say {n}.", "gold": gold} for n, (_, gold) in enumerate(texts)])
+    write_rows("answers.jsonl", [{"id": str(n), "output": own} for n, (own, _) in enumerate(texts)])
+    Path("wins.toml").write_text('kind = "pairwise"\nprompts = "prompts.jsonl"\n[pairwise]\nbaseline = "gold"\n')
+    Path("rate.toml").write_text('kind = "rating"\nprompts = "prompts.jsonl"\n')
+    return texts
+
+
+def test_the_built_in_reward_is_known_on_paper(counted: list[tuple[str, str]]) -> None:
+    """It counts vowels: a mean of them where it rates, and the answer with more of them wins; equal ones tie."""
+    found, judgements = evaluated("rate.toml", "reward:builtin:tiny")
+    assert [one.verdict.value for one in judgements] == pytest.approx([vowels(own) for own, _ in counted], abs=1e-5)
+    assert {one.judge_model for one in judgements} == {"reward:builtin:tiny"}
+    assert found["rating"].value == pytest.approx(sum(vowels(own) for own, _ in counted) / 5, abs=1e-5)
+    shutil.move("run", "ratings")
+    wins, _ = evaluated("wins.toml", "reward:builtin:tiny")
+    assert [vowels(own) > vowels(gold) for own, gold in counted] == [True, False, False, False, False]
+    assert [wins[name].value for name in ("win_rate", "wins", "ties")] == [30, 20, 20]
+
+
+def test_there_is_one_built_in_reward_model(counted: list[tuple[str, str]], command: Command) -> None:
+    """Another name is refused before anything is built."""
+    ended = command(
+        "eval", "--model", "file:answers.jsonl", "--tasks", "rate.toml", "--judge", "reward:builtin:smollm2"
+    )
+    assert "there is no built-in reward model 'builtin:smollm2'; there is reward:builtin:tiny" in ended.paragraph
+
+
+def test_a_killed_run_computes_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ``kill -9`` a real process's rewards are in the call store: the second one computes those of the other
+    pairs, each once, and the verdicts are those on paper.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "cache"))
+    count = 20
+    answers = [f"{number} " + "ab" * (1500 + number) for number in range(count)]
+    write_rows("prompts.jsonl", [{"instruction": "Go on.", "gold": "abc" * 1000} for _ in answers])
+    write_rows("answers.jsonl", [{"id": str(n), "output": text} for n, text in enumerate(answers)])
+    Path("wins.toml").write_text('kind = "pairwise"\nprompts = "prompts.jsonl"\n[pairwise]\nbaseline = "gold"\n')
+    words = ["eval", "--model", "file:answers.jsonl", "--tasks", "wins.toml", "--judge", "reward:builtin:tiny"]
+    words += ["--judge-arg", "batch_size=1", "--out", "run"]
+    kept = Path("run/wins/judgements.jsonl")
+    with started(words) as process:
+        wait_for(lambda: kept.exists() and kept.read_bytes().count(b"\n") >= 6)
+        kill(process)
+    store = Path("cache/calls.sqlite")
+    with closing(sqlite3.connect(store)) as opened:
+        ((stored,),) = opened.execute("SELECT COUNT(*) FROM calls")
+    judged = kept.read_bytes().count(b"\n") // 2
+    assert 3 <= judged <= stored < count
+    judgebench(words)
+    sessions = folder_sessions(Path("run"))
+    assert sessions[-1]["counts"]["wins"]["judge"]["asked"] == count - stored
+    with closing(sqlite3.connect(store)) as opened:
+        assert list(opened.execute("SELECT COUNT(*) FROM calls")) == [(count,)]
+    judgements = list(RunFolder(Path("run")).task("wins").judgements())
+    assert len(judgements) == len({one.key for one in judgements}) == 2 * count
+    for one in judgements:
+        own = vowels(answers[int(one.example_id)])
+        assert one.verdict.details["margin"] * (1 - 2 * one.candidate) == pytest.approx(own - vowels("abc"), abs=1e-4)

@@ -45,6 +45,7 @@ class RewardModel(ScoringModel):
         self,
         target: str,
         *,
+        name: str | None = None,
         revision: str | None = None,
         dtype: str = "auto",
         trust_remote_code: bool = False,
@@ -52,13 +53,16 @@ class RewardModel(ScoringModel):
         batch_size: int | None = None,
         batch_tokens: int = 65536,
     ) -> None:
-        """``target``: a checkpoint's folder or hub id; of a model with several heads, after ``#`` those that count."""
+        """``target``: a checkpoint's folder or hub id; of a model with several heads, after ``#`` those that count.
+
+        ``name`` is a name for records, instead of the folder's.
+        """
         source, mark, heads = target.partition("#")
         self._wanted = parse_heads(heads) if mark else {}
         place = locate(source, revision=revision)
         torch, self._transformers = import_transformers()
         super().__init__(torch, device=device, batch_size=batch_size, batch_tokens=batch_tokens)
-        self._checkpoint = Checkpoint(place, trust_remote_code=trust_remote_code, needs_template=False)
+        self._checkpoint = Checkpoint(place, name=name, trust_remote_code=trust_remote_code, needs_template=False)
         self._dtype = self._checkpoint.settled_dtype(dtype, on_cpu=self._device == "cpu")
         self._tokenizer = self._checkpoint.tokenizer
         self._templated = bool(getattr(self._tokenizer, "chat_template", None))

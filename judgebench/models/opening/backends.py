@@ -88,7 +88,19 @@ def _open_hf(target: str, settings: OpenSettings, **arguments: Any) -> Model:
 def _open_reward(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     from judgebench.models.local.reward import RewardModel
 
-    return RewardModel(target, **arguments)
+    source, mark, heads = target.partition("#")
+    if source != TINY:
+        return RewardModel(target, **arguments)
+    from judgebench.models.local.tiny_reward import tiny_reward_checkpoint
+
+    folder = tiny_reward_checkpoint(_built_checkpoints())
+    return RewardModel(f"{folder}{mark}{heads}", name=source, **arguments)
+
+
+def _check_reward(target: str) -> None:
+    source = target.partition("#")[0]
+    if source.startswith(_BUILTIN_PREFIX) and source != TINY:
+        raise UsageError(f"there is no built-in reward model {source!r}; there is reward:{TINY}")
 
 
 def _open_pair_ranker(target: str, settings: OpenSettings, **arguments: Any) -> Model:
@@ -145,7 +157,7 @@ def _checkpoint(target: str, settings: OpenSettings) -> dict[str, Any]:
 def builtin_checkpoint(target: str, task_folders: Iterable[Path] = ()) -> Path:
     """The folder of ``builtin:smollm2`` or another built-in model: an ordinary checkpoint, built in the cache once."""
     require_builtin(target)
-    folder = default_cache_dir() / "models"
+    folder = _built_checkpoints()
     if target == TINY:
         from judgebench.models.local.tiny import tiny_checkpoint
 
@@ -153,6 +165,11 @@ def builtin_checkpoint(target: str, task_folders: Iterable[Path] = ()) -> Path:
     from judgebench.models.local.smollm2 import smollm2_checkpoint
 
     return smollm2_checkpoint(folder)
+
+
+def _built_checkpoints() -> Path:
+    """The folder of the checkpoints that judgebench makes itself."""
+    return default_cache_dir() / "models"
 
 
 def require_builtin(target: str) -> None:
@@ -309,9 +326,10 @@ HF = Backend(
 )
 REWARD = Backend(
     name="reward",
-    spelling="reward:ID (a reward model, as judge)",
+    spelling=f"reward:ID (a reward model, as judge; reward:{TINY} ships with the program)",
     open=_open_reward,
     arguments={**_SCORING_ARGUMENTS, "revision": str, "trust_remote_code": _flag},
+    check_target=_check_reward,
     local=True,
     scores="answers",
 )
