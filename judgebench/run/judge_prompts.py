@@ -72,13 +72,17 @@ class PromptBuilder:
     def about(self, judgement: Judgement) -> dict[str, str]:
         """What tells a case apart from the same judge's other cases of the answer, such as its criterion."""
         texts = getattr(self._data.judges.get(judgement.judge), "texts", None)
-        case = self.case(judgement)
+        cases = self.cases(judgement.example_id)
+        if not cases and self._imported:
+            # Verdicts made elsewhere may come without the answers that they are about.
+            cases = self._built(Generation(example_id=judgement.example_id, model="", outputs=("",)))
+        case = cases.get(judgement.case_id)
         if texts is None or case is None or texts.answers != 1:
             return {}
-        cases = [one for one in self.cases(judgement.example_id).values() if one.judge == case.judge]
-        if len(cases) == 1:
+        others = [one for one in cases.values() if one.judge == case.judge]
+        if len(others) == 1:
             return {}
-        alike = [texts.of(one) for one in cases]
+        alike = [texts.of(one) for one in others]
         own = texts.of(case)
         told = {
             name: own[name] for name in texts.names if name in own and any(one.get(name) != own[name] for one in alike)
