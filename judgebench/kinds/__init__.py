@@ -11,9 +11,9 @@ from pathlib import Path
 
 from judgebench.judges.named import NamedJudge
 from judgebench.judges.text import OTHER_JUDGES
+from judgebench.kinds.judging import judge_name
 from judgebench.kinds.phrases import with_phrases
 from judgebench.kinds.task_files import Prompt, TaskFile, read_task_file
-from judgebench.models.opening import parse_model
 from judgebench.task import Task
 
 
@@ -31,6 +31,7 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
         return dataclasses.replace(
             with_phrases(chosen, task),
             versions=chosen.versions,
+            code_hashes=chosen.code_hashes,
             options=chosen.chosen,
             option_help={name: option.about for name, option in chosen.all_options.items()},
             other_judges=_other_judges(chosen),
@@ -41,10 +42,10 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
 
 
 def _named_judges(file: TaskFile) -> tuple[NamedJudge, ...]:
-    """The judge that the file names, called as its model is."""
+    """The judge that the file names."""
     prompt, reads = file.keys.prompt, file.keys.reads or file.keys.verdict.get("read")
     named = NamedJudge(
-        name=parse_model(str(file.judge_model))[0].target,
+        name=judge_name(file),
         model=file.judge_model,
         answers=2 if file.keys.kind == "pairwise" else 1,
         reading=str(reads or f"the rule of the kind {file.keys.kind}"),

@@ -13,7 +13,6 @@ from judgebench.judges.grade_lines import GRADES, OTHERWISE, GradedCriteria
 from judgebench.judges.text import TextJudge
 from judgebench.judges.verdict_rules import GRADED
 from judgebench.kinds.criteria import criteria_of
-from judgebench.kinds.judging import JUDGE
 from judgebench.kinds.verdicts import import_verdicts, of_form
 from judgebench.records import Answer, Case, Completion, Example, ExampleScore, Generation, Judgement, Verdict
 from judgebench.task import Generations, Imported, TaskData
@@ -30,6 +29,8 @@ LOWER = "lower_is_better"
 class AtOnce:
     """How answers are graded by all criteria at once."""
 
+    judge_name: str
+    """What the judge is called."""
     scale: tuple[float, float]
     strict: bool
     """Whether only criteria count, after the heading of the grades."""
@@ -56,7 +57,11 @@ class AtOnce:
         if len(answer.text.strip()) < self.shortest:
             return ()
         example = data.by_id[generation.example_id]
-        return (Case(id=example.id, judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs)),)
+        return (
+            Case(
+                id=example.id, judge=self.judge_name, example=example, answers=(answer,), turn=len(generation.outputs)
+            ),
+        )
 
     def score(self, data: TaskData, generations: Generations, judgements: Iterable[Judgement]) -> list[ExampleScore]:
         """Each answer's mean grade."""
@@ -76,7 +81,9 @@ class AtOnce:
 
     def verdicts(self, rows: Sequence[FileRow], data: TaskData) -> tuple[Imported, ...]:
         """Read verdicts made elsewhere: a row for each answer, or for each grade of an answer."""
-        return import_verdicts(self._by_answer(rows, data), data, case=_case_of, value=self._value_of)
+        return import_verdicts(
+            self._by_answer(rows, data), data, case=_case_of, value=self._value_of, judge=self.judge_name
+        )
 
     def _by_answer(self, rows: Sequence[FileRow], data: TaskData) -> list[FileRow]:
         """The rows with a criterion as one for each answer, whose value is a table."""

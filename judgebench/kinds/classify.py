@@ -12,10 +12,10 @@ from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.judges.own_prompts import CaseTexts, bounded
 from judgebench.judges.verdict_rules import VerdictRule, reader
 from judgebench.kinds.items import groups_of, read_examples
-from judgebench.kinds.judging import JUDGE, judge_models, rule_of, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, rule_of, with_judge
 from judgebench.kinds.scores import GroupedMeans, rows_of
 from judgebench.kinds.task_files import TaskFile
-from judgebench.kinds.verdicts import import_verdicts
+from judgebench.kinds.verdicts import ELSEWHERE, import_verdicts
 from judgebench.records import Answer, Case, Check, Example, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
 from judgebench.task import Fetch, Generations, Ruling, Task, TaskData
@@ -96,7 +96,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         official_examples=file.official_examples,
         starter=starter,
         load=load,
-        **({"cases": _cases} if judged else {"checks": _checks, "rulings": _rulings}),
+        **({"cases": partial(_cases, judge_name(file))} if judged else {"checks": _checks, "rulings": _rulings}),
         score=_score,
         verdict_ends=partial(_ends, settings),
         groups=groups,
@@ -104,9 +104,15 @@ def make(file: TaskFile, starter: bool) -> Task:
         metric_sums=scores.sums,
         answers_are_labels=not judged,
         repeats=True,
+        folds_covariates=True,
         importers={
             "outputs": import_answers,
-            "verdicts": partial(import_verdicts, case=_case_of, value=partial(_value_of, settings)),
+            "verdicts": partial(
+                import_verdicts,
+                case=_case_of,
+                value=partial(_value_of, settings),
+                judge=judge_name(file) if judged else ELSEWHERE,
+            ),
         },
         about=file.keys.about or "How often each item gets its label.",
     )
@@ -178,10 +184,10 @@ def _checks(data: TaskData, generation: Generation) -> tuple[Check, ...]:
     return (Check(id=f"{key}#{RULE}", example_id=key, verifier=RULE, arguments={"text": generation.outputs[-1]}),)
 
 
-def _cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+def _cases(judge: str, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     example = data.by_id[generation.example_id]
     answer = Answer(model=generation.model, turns=generation.outputs)
-    return (Case(id=example.id, judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs)),)
+    return (Case(id=example.id, judge=judge, example=example, answers=(answer,), turn=len(generation.outputs)),)
 
 
 def _rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:

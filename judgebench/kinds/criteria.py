@@ -8,7 +8,6 @@ import msgspec
 from judgebench.data.rows import FileRow, count_of
 from judgebench.judges.lists import MET
 from judgebench.kinds.items import Criterion
-from judgebench.kinds.judging import JUDGE
 from judgebench.records import Answer, Case, Example, Generation, Judgement, Verdict
 from judgebench.task import TaskData
 
@@ -58,12 +57,12 @@ def number_of(case_id: str) -> int:
     return int(case_id.rpartition("#")[2])
 
 
-def cases_of_criteria(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+def cases_of_criteria(judge: str, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     """One case for each criterion."""
     answer = Answer(model=generation.model, turns=generation.outputs)
     example = data.by_id[generation.example_id]
     return tuple(
-        Case(id=f"{example.id}#{number}", judge=JUDGE, example=example, answers=(answer,), turn=len(generation.outputs))
+        Case(id=f"{example.id}#{number}", judge=judge, example=example, answers=(answer,), turn=len(generation.outputs))
         for number in range(len(example.meta["criteria"]))
     )
 

@@ -14,7 +14,7 @@ from judgebench.kinds import at_once
 from judgebench.kinds.at_once import AtOnce
 from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_of, ends_of_criterion, number_of
 from judgebench.kinds.items import Criterion, groups_of, tag_group
-from judgebench.kinds.judging import judge_models, slot_texts, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, slot_texts, with_judge
 from judgebench.kinds.scores import Covariate
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -85,9 +85,9 @@ def make(
             return data
         return dataclasses.replace(data, judges={name: together.judge(one) for name, one in data.judges.items()})
 
-    verdicts = (
-        together.verdicts if together else partial(import_verdicts, case=case_of_row, value=partial(_value_of, grades))
-    )
+    value = partial(_value_of, grades)
+    one_by_one = partial(import_verdicts, case=case_of_row, value=value, judge=judge_name(file))
+    verdicts = together.verdicts if together else one_by_one
 
     task = Task(
         name=file.name,
@@ -99,7 +99,7 @@ def make(
         official_examples=file.official_examples,
         starter=starter,
         load=read,
-        cases=together.cases if together else cases_of_criteria,
+        cases=together.cases if together else partial(cases_of_criteria, judge_name(file)),
         score=together.score if together else partial(_score, grades),
         verdict_ends=None if together else partial(ends_of_criterion, grades.scale),
         groups=scores.groups,

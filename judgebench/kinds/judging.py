@@ -20,18 +20,29 @@ from judgebench.records import Case, Message, Sampling, Verdict
 from judgebench.task import Fetch, Task, TaskData
 from judgebench.task.own_judging import judged_by
 
-JUDGE = "house"
-"""What the judge of such a benchmark is called."""
-
 
 def house_prompt(kind: str) -> Path:
     """The file of a kind's house prompt."""
     return resource("templates") / "kinds" / f"{kind}.j2"
 
 
+def judge_name(file: TaskFile) -> str:
+    """What the judge is called in judgements and protocols: as its prompt, of which a published one belongs to the
+    benchmark, and the kind's is ``house_rating`` or the like.
+    """
+    prompt, given = file.keys.prompt, file.judge_file
+    if file.keys.code is not None:
+        return f"{file.name}_judge"
+    if prompt is None:
+        of_file = given is not None and given.judge.prompt is not None
+        return Path(str(file.keys.judge)).stem if of_file else f"house_{file.keys.kind}"
+    name = prompt if isinstance(prompt, str) else prompt.file
+    return f"{file.name}_{name}" if name in file.pinned else Path(name).stem
+
+
 def judge_models(file: TaskFile) -> dict[str, str]:
     """The judge that is asked without ``--judge``."""
-    return {} if file.judge_model is None else {JUDGE: file.judge_model}
+    return {} if file.judge_model is None else {judge_name(file): file.judge_model}
 
 
 def shown_columns(file: TaskFile) -> tuple[str, ...]:
@@ -101,7 +112,7 @@ def with_judge(
     told = read_sampling(file.path, file.text, file.keys.judge_sampling, "judge_sampling")
     sampling = {**(given.sampling if given else {}), **told}
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
-    bare = dataclasses.replace(data, judges={JUDGE: _unplayed(texts)})
+    bare = dataclasses.replace(data, judges={judge_name(file): _unplayed(judge_name(file), texts)})
     made = judged_by(own, task, bare, where, prompt=file.slot_prompt(fetch))
     again = {name: _asked_again(judge, file.keys.reasks) for name, judge in made.judges.items()}
     return dataclasses.replace(made, judges=again)
@@ -141,14 +152,14 @@ def _kept(default: VerdictRule, kind: str) -> dict[str, Any]:
     return {"labels": default.labels} if kind == "label" else {}
 
 
-def _unplayed(texts: CaseTexts) -> TextJudge:
+def _unplayed(name: str, texts: CaseTexts) -> TextJudge:
     """A judge that only says what its cases show; a prompt and a rule take its place."""
 
     def shown(case: Case) -> tuple[Message, ...]:
         return (Message(role="user", content=str(sorted(texts.of(case).items()))),)
 
     return TextJudge(
-        name=JUDGE,
+        name=name,
         messages=shown,
         prompt_sha256="",
         sampling=Sampling(),

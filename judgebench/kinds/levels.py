@@ -28,7 +28,7 @@ from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.rules import RULES, Rule
 from judgebench.judges.verdict_rules import LIST, VerdictRule
 from judgebench.kinds.items import Criterion, groups_of, read_examples
-from judgebench.kinds.judging import JUDGE, judge_models, shown_columns, slot_texts, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, shown_columns, slot_texts, with_judge
 from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
 from judgebench.kinds.verdicts import import_verdicts
 from judgebench.records import (
@@ -67,8 +67,8 @@ class Chains:
     """What one call to the judge is about."""
     macro: str | None = None
     """Rates are unweighted means over levels and the groups of this key; without it, means over answers."""
-    judge: str = JUDGE
-    """Name of the judge."""
+    judge: str = ""
+    """What the judge is called."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
     """The rules that decide in place of the judge, by the names that examples give in ``meta["rule"]``."""
     unread_counts: float | None = None
@@ -121,7 +121,7 @@ class Official(Protocol):
 def make(file: TaskFile, chains: Chains, criteria: Sequence[Criterion], starter: bool) -> Task:
     """The benchmark of a TOML file; ``criteria`` are requirements of every item."""
     chains = dataclasses.replace(chains, groups=partial(groups_of, file.keys.groups))
-    own = cast("Official", file.code) if file.keys.code is not None and not starter else None
+    own = cast("Official", file.code) if file.keys.code is not None else None
     if own is not None:
         chains = dataclasses.replace(
             chains,
@@ -166,7 +166,7 @@ def _official(file: TaskFile, own: Official, texts: CaseTexts, fetch: Fetch) -> 
         # Answers and verdicts can still be imported.
         return TaskData(examples=examples, baselines={}, lacks=str(error))
     judge = ListJudge(
-        name=JUDGE,
+        name=judge_name(file),
         messages=messages,
         prompt_sha256=sha256_hex(fetch(PROGRAM)),
         sampling=msgspec.convert(file.keys.judge_sampling, Sampling),
@@ -178,7 +178,7 @@ def _official(file: TaskFile, own: Official, texts: CaseTexts, fetch: Fetch) -> 
         texts=texts,
         reasks=file.keys.reasks,
     )
-    return TaskData(examples=examples, baselines={}, judges={JUDGE: judge})
+    return TaskData(examples=examples, baselines={}, judges={judge.name: judge})
 
 
 def level_task(chains: Chains, **about: Any) -> Task:

@@ -14,7 +14,7 @@ from judgebench.judges.orders import candidate_share, game, games, seeded_switch
 from judgebench.judges.own_prompts import NUMBERED_PAIR
 from judgebench.judges.verdict_rules import VerdictRule
 from judgebench.kinds.items import groups_of, read_examples
-from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans, rows_of
 from judgebench.kinds.task_files import STARTER_ITEMS, TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -99,7 +99,7 @@ def make(file: TaskFile, starter: bool) -> Task:
         needs_baseline=settings.baseline is None,
         starter=starter,
         load=load,
-        cases=partial(_cases, settings),
+        cases=partial(_cases, judge_name(file), settings),
         score=partial(_score, styled=settings.style_control is not False),
         groups=groups,
         summarise=scores.summarise,
@@ -107,7 +107,10 @@ def make(file: TaskFile, starter: bool) -> Task:
         repeats=True,
         pairwise_metrics={"win_rate": (0.0, 1.0)},
         folds_covariates=True,
-        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=_case_of, value=_value_of)},
+        importers={
+            "outputs": import_answers,
+            "verdicts": partial(import_verdicts, case=_case_of, value=_value_of, judge=judge_name(file)),
+        },
         about=file.keys.about or "How often a judge prefers a model's answers to a baseline's.",
     )
     return task
@@ -144,7 +147,7 @@ def _baseline(data: TaskData) -> Generations:
     return next(iter(data.baselines.values()), {})
 
 
-def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
+def _cases(judge: str, settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     baseline = _baseline(data)
     example = data.by_id[generation.example_id]
     other = baseline.get(example.asked_once)
@@ -153,8 +156,8 @@ def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[
     candidate = Answer(model=generation.model, turns=generation.outputs)
     against = Answer(model=other.model, turns=other.outputs)
     if settings.orders == "as_given":
-        return (game(example, JUDGE, candidate, against, candidate_first=True),)
-    return games(example, JUDGE, candidate, against, order=settings.orders, switch=seeded_switch)
+        return (game(example, judge, candidate, against, candidate_first=True),)
+    return games(example, judge, candidate, against, order=settings.orders, switch=seeded_switch)
 
 
 def _score(

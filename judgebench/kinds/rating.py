@@ -11,7 +11,7 @@ from judgebench.data.rows import FileRow, count_of
 from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.verdict_rules import VerdictRule
 from judgebench.kinds.items import groups_of, read_examples
-from judgebench.kinds.judging import JUDGE, judge_models, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, with_judge
 from judgebench.kinds.scores import Covariate, GroupedMeans
 from judgebench.kinds.task_files import TaskFile
 from judgebench.kinds.verdicts import import_verdicts
@@ -94,7 +94,7 @@ def make(file: TaskFile, starter: bool, *, scaled: bool | None = None) -> Task:
         official_examples=file.official_examples,
         starter=starter,
         load=load,
-        cases=partial(_cases, settings),
+        cases=partial(_cases, judge_name(file), settings),
         score=partial(_score, settings),
         groups=means.groups,
         summarise=partial(_summarise, settings, means),
@@ -105,7 +105,12 @@ def make(file: TaskFile, starter: bool, *, scaled: bool | None = None) -> Task:
         folds_covariates=True,
         importers={
             "outputs": import_answers,
-            "verdicts": partial(import_verdicts, case=partial(_case_of, settings), value=partial(_value_of, settings)),
+            "verdicts": partial(
+                import_verdicts,
+                case=partial(_case_of, settings),
+                value=partial(_value_of, settings),
+                judge=judge_name(file),
+            ),
         },
         about=file.keys.about
         or f"How good a judge finds a model's answers{f', from {low:g} to {high:g}' if scaled else ''}.",
@@ -150,12 +155,12 @@ def _parts(settings: Settings, example: Example, case_id: str) -> _Rated:
     return next(one for one in _rated(settings, example) if example.id + one.suffix == case_id)
 
 
-def _cases(settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
+def _cases(judge: str, settings: Settings, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     example = data.by_id[generation.example_id]
     return tuple(
         Case(
             id=example.id + rated.suffix,
-            judge=JUDGE,
+            judge=judge,
             example=example,
             answers=(Answer(model=generation.model, turns=generation.outputs[: rated.turn or None]),),
             turn=rated.turn or len(generation.outputs),

@@ -15,7 +15,7 @@ from judgebench.kinds.criteria import case_of_row, cases_of_criteria, criteria_o
 from judgebench.kinds.graded import Grades
 from judgebench.kinds.graded import make as make_graded
 from judgebench.kinds.items import Criterion, groups_of, read_examples, tag_group
-from judgebench.kinds.judging import judge_models, rule_of, shown_columns, slot_texts, with_judge
+from judgebench.kinds.judging import judge_models, judge_name, rule_of, shown_columns, slot_texts, with_judge
 from judgebench.kinds.levels import Chains
 from judgebench.kinds.levels import make as make_levels
 from judgebench.kinds.scores import Covariate, GroupedMeans
@@ -27,15 +27,18 @@ from judgebench.kinds.whole_answers import NAMES, all_shown, ends_of_case, of_wh
 from judgebench.kinds.whole_answers import RULE as ALL_AT_ONCE
 from judgebench.records import Example, ExampleScore, Judgement, Score, Verdict
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
+from judgebench.stats.repeats import powers_up_to, worst_of
 from judgebench.task import Fetch, Generations, Task, TaskData
 from judgebench.task.answers import import_answers
-from judgebench.task.metric import Metric, MetricSums, by_example, grouped
+from judgebench.task.metric import Metric, MetricSums, by_example, grouped, metric_called
 
 MOST_LEVELS = 100
 RULE = VerdictRule(read="label", labels={"[[yes]]": 1.0, "[[no]]": 0.0})
 UNCLIPPED = Metric(name="score_unclipped", shown=False)
 APART = "NA"
 """The group of items whose verdict could not be read, if they are counted apart."""
+WORST = Metric(name="worst_at_*", shown=False)
+"""Of several answers to each item: the score of the worst of k."""
 SHARE_MET = Metric(name="share_met", value_of=Covariate("share_met"))
 ALL_MET = Metric(name="all_met", value_of=Covariate("all_met"))
 
@@ -124,13 +127,13 @@ def make(file: TaskFile, starter: bool) -> Task:
         name=file.name,
         version=file.keys.version,
         options={},
-        metrics=(score, UNCLIPPED, SHARE_MET, ALL_MET),
+        metrics=(score, UNCLIPPED, SHARE_MET, ALL_MET, WORST),
         judge_models=judge_models(file),
         sampling=file.sampling,
         official_examples=file.official_examples,
         starter=starter,
         load=load,
-        cases=whole_cases if whole else cases_of_criteria,
+        cases=partial(whole_cases if whole else cases_of_criteria, judge_name(file)),
         score=partial(_score, settings),
         verdict_ends=ends_of_case,
         groups=means.groups,
@@ -138,7 +141,10 @@ def make(file: TaskFile, starter: bool) -> Task:
         metric_sums=scores.sums,
         repeats=True,
         folds_covariates=True,
-        importers={"outputs": import_answers, "verdicts": partial(import_verdicts, case=case_of_row, value=_value_of)},
+        importers={
+            "outputs": import_answers,
+            "verdicts": partial(import_verdicts, case=case_of_row, value=_value_of, judge=judge_name(file)),
+        },
         about=file.keys.about or "Which of its criteria each answer meets: points met over points to be had.",
     )
     return task
@@ -151,14 +157,19 @@ def _at_once(file: TaskFile, settings: Settings, scale: tuple[float, float], *, 
     for key in ("pooled", "partial", "show_points", "show_entry"):
         if key in file.keys.rubric:
             raise file.fault(f"rubric.{key}", "is for grades that are asked for one by one")
-    return AtOnce(scale=scale, strict=bool(file.keys.verdict.get("strict")), shortest=settings.shortest)
+    return AtOnce(
+        judge_name=judge_name(file),
+        scale=scale,
+        strict=bool(file.keys.verdict.get("strict")),
+        shortest=settings.shortest,
+    )
 
 
 def _chains(file: TaskFile, settings: Settings, levels: int) -> Chains:
     for key in file.keys.rubric:
         if key not in ("levels", "per", "macro", "criteria"):
             raise file.fault(f"rubric.{key}", "is for scores of criteria; a rubric with levels has rates")
-    return Chains(levels=levels, per=settings.per, macro=settings.macro)
+    return Chains(levels=levels, per=settings.per, macro=settings.macro, judge=judge_name(file))
 
 
 def _examples(file: TaskFile, settings: Settings, fetch: Fetch, *, starter: bool) -> tuple[Example, ...]:
@@ -277,6 +288,9 @@ class _Scores:
         repaired = sum(int(Covariate("repaired")([row]) or 0) for row in rows)
         if repaired:
             found[0] = structs.replace(found[0], details={**found[0].details, "repaired_verdicts": repaired})
+        worst = self._worst(data.examples, rows)
+        asked = len({example.asked_once for example in data.examples})
+        found += [self._worst_score(name, own, asked - own.n, bounded=bounded) for name, own in worst.items()]
         return [*found, *self._means.scores(data, rows)]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
@@ -286,6 +300,7 @@ class _Scores:
         names = (self._metric.name, UNCLIPPED.name)
         return {
             **{(name, group): own for name in names for group, own in totals.items()},
+            **{(name, None): own for name, own in self._worst(examples, rows).items()},
             **self._means.sums(examples, rows),
         }
 
@@ -304,8 +319,10 @@ class _Scores:
             for group in _groups_of_criteria(example):
                 share = None if row is None else Covariate(f"tag:{group}")([row])
                 shares.setdefault(group, []).append(_Entry(item, place, share))
+        of_criteria = {group for example in examples for group in _groups_of_criteria(example)}
         best = self._settings.attempts == "best"
-        return {group: _best(own) for group, own in shares.items()} if best else shares
+        ordered = sorted(shares, key=lambda group: (group in of_criteria, group is not None, group or ""))
+        return {group: _best(shares[group]) if best else shares[group] for group in ordered}
 
     def _totals(self, group: str | None, entries: Sequence[_Entry]) -> ClusterTotals:
         """The sums of some items; without a group as the mean of groups, if the file says so."""
@@ -314,6 +331,36 @@ class _Scores:
             return cluster_totals(numbers, clusters=items)
         names = sorted({entry.place for entry in entries})
         return cluster_totals(numbers, clusters=items, terms=[names.index(entry.place) for entry in entries])
+
+    def _worst(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> dict[str, ClusterTotals]:
+        """The sums of the worst of k answers, by metric, over the items all of whose answers have a value."""
+        values = {row.example_id: row.value for row in rows}
+        answers = grouped(examples, lambda example: example.asked_once)
+        most = max(map(len, answers.values()), default=0)
+        if self._settings.attempts == "best":
+            return {}
+        known = [
+            (own[0].item or name, [100 * value for one in own if (value := values.get(one.id)) is not None])
+            for name, own in answers.items()
+        ]
+        whole = [(item, own) for item, own in known if len(own) == most]
+        return {
+            WORST.name.replace("*", str(k)): cluster_totals(
+                [worst_of(own, k) for _, own in whole], clusters=[item for item, _ in whole]
+            )
+            for k in (powers_up_to(most) if whole else ())
+        }
+
+    def _worst_score(self, name: str, sums: ClusterTotals, missing: int, *, bounded: bool) -> Score:
+        what = "mean over items of the worst of k answers, expected over all choices of k"
+        metric = metric_called(name, (WORST,))
+        return self._kept(metric.score(self._task, sums, what, "items", n=sums.n, n_missing=missing, bounded=bounded))
+
+    def _kept(self, score: Score) -> Score:
+        """A score between 0 and 100, if the file says so."""
+        if not self._settings.clip or score.value is None:
+            return score
+        return structs.replace(score, **{name: _clipped(getattr(score, name)) for name in ("value", "low", "high")})
 
     def _scores(self, group: str | None, entries: Sequence[_Entry], *, bounded: bool) -> list[Score]:
         """The score and the unclipped one of a group; ``bounded`` if no criterion costs points."""
@@ -326,12 +373,12 @@ class _Scores:
         if self._settings.macro is not None and group is None:
             what += f", then over the groups of {self._settings.macro}"
         unclipped = UNCLIPPED.score(self._task, sums, what, "items", n=len(values), bounded=bounded, **about)
-        score = msgspec.structs.replace(unclipped, metric=self._metric.name)
-        if not self._settings.clip or unclipped.value is None:
-            return [score, unclipped]
-        ends = {name: _clipped(getattr(unclipped, name)) for name in ("value", "low", "high")}
-        method = unclipped.method if bounded else f"{unclipped.method}; kept between 0 and 100"
-        return [msgspec.structs.replace(score, **ends, method=method), unclipped]
+        if unclipped.high is not None:
+            unclipped = structs.replace(unclipped, high=min(100.0, unclipped.high))
+        score = self._kept(structs.replace(unclipped, metric=self._metric.name))
+        if self._settings.clip and not bounded:
+            score = structs.replace(score, method=f"{unclipped.method}; kept between 0 and 100")
+        return [score, unclipped]
 
 
 def _groups_of_criteria(example: Example) -> tuple[str, ...]:

@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from judgebench.codec import encode, sha256_hex
 from judgebench.data.rows import FileRow, fetched_rows, keyed_rows, read_rows
 from judgebench.data.sources import Source, read_sources
 from judgebench.data.toml_errors import converted, fault, located, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import UsageError
-from judgebench.files import read_text, sha256_of
+from judgebench.files import read_text, read_toml, sha256_of
 from judgebench.judges.judge_files import JudgeFile, is_judge_file, read_judge_file
 from judgebench.judges.slot_prompts import Filling, SlotPrompt
 from judgebench.records import Sampling
@@ -305,13 +306,19 @@ class TaskFile:
         return importlib.import_module(f"judgebench.tasks.{self.name}.{self.keys.code}")
 
     @property
+    def code_hashes(self) -> dict[str, str]:
+        """Hex digests of the Python files beside this one, if the key ``code`` names one of them."""
+        files = sorted(self.path.parent.glob("*.py")) if self.keys.code is not None else []
+        return {file.name: sha256_of(file) for file in files if file.name != "__init__.py"}
+
+    @property
     def has_starter(self) -> bool:
         """Whether a starter set in our own words lies beside the file."""
         return self.path.name == TASK_FILE and (self.path.parent / STARTER).is_file()
 
     def as_starter(self) -> "TaskFile":
         """The file with its starter set; what is read of a prompt that has to be fetched is not read then, either."""
-        keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None, variants=None)
+        keys = msgspec.structs.replace(self.keys, prompts=STARTER, source=None, judge=None, variants=None, code=None)
         if isinstance(keys.prompt, Prompt) and keys.prompt.starter_file is not None:
             own = msgspec.structs.replace(keys.prompt, file=keys.prompt.starter_file)
             keys = msgspec.structs.replace(keys, prompt=own)
@@ -388,11 +395,11 @@ class TaskFile:
 
     def hashes(self, further: Sequence[str] = ()) -> dict[str, str]:
         """Hex digests of this file and of those it names, by their paths as it writes them."""
-        found = {self.path.name: sha256_of(self.path)}
+        found = {self.path.name: content_hash(self.path)}
         for name in (*self._named(), *further):
             place = self.path.parent / name
             if _is_file(place):
-                found[name] = sha256_of(place)
+                found[name] = content_hash(place)
         return dict(sorted(found.items()))
 
     def _named(self) -> Iterator[str]:
@@ -413,6 +420,26 @@ class TaskFile:
         inner = [word for word in dict.fromkeys(words) if _is_inner(word) and _is_file(folder / word)]
         # A link may lead out of the folder.
         return [word for word in inner if (folder / word).resolve().is_relative_to(folder.resolve())]
+
+
+def content_hash(path: Path) -> str:
+    """Hex digest of what a TOML file says, whatever its comments, spaces and the order of its keys; of any other file,
+    and of one that is not TOML, that of its bytes.
+    """
+    try:
+        table = read_toml(path, "the file") if path.suffix == ".toml" else None
+    except UsageError:
+        table = None
+    return sha256_of(path) if table is None else sha256_hex(encode(_without_order(table)))
+
+
+def _without_order(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's keys and those of its tables in one order. Further in, as of labels and of an option's values, the first
+    of some keys may mean something.
+    """
+    return {
+        key: dict(sorted(value.items())) if isinstance(value, dict) else value for key, value in sorted(table.items())
+    }
 
 
 def _is_file(place: Path) -> bool:

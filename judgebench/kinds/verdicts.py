@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from judgebench.data.rows import FileRow, count_of, file_stem
-from judgebench.kinds.judging import JUDGE
 from judgebench.records import Example, Judgement, Verdict
 from judgebench.task import Imported, TaskData
 
+ELSEWHERE = "verdicts"
+"""What stands for the judge where a model is not judged, but verified, or says how likely options are."""
 UNKNOWN_JUDGE = "verdicts made elsewhere"
 MOST_ATTEMPTS = 10_000
 
@@ -23,12 +24,13 @@ def import_verdicts(
     *,
     case: Callable[[Example, FileRow], tuple[str, int]],
     value: Callable[[Example, FileRow, Any], Verdict],
-    judge: str = JUDGE,
+    judge: str = ELSEWHERE,
 ) -> tuple[Imported, ...]:
     """Read one verdict per row: ``{"id": …, "value": …, "attempt": 0, "judge": …, "model": …}``.
 
-    ``case`` says which case a row is about, and its turn; ``value`` what its value means. A null value is a verdict
-    that is missing. Several attempts at an item become several examples of it, as ``--repeats`` makes them.
+    ``case`` says which case a row is about, and its turn; ``value`` what its value means; ``judge`` what the judge is
+    called. A null value is a verdict that is missing. Several attempts at an item become several examples of
+    it, as ``--repeats`` makes them.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     rows = [of_form(row, data) for row in rows]

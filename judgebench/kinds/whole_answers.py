@@ -11,7 +11,6 @@ from judgebench.judges.text import TextJudge
 from judgebench.judges.verdict_rules import LIST, VerdictRule, json_object
 from judgebench.kinds.criteria import ALL, criteria_of, ends_of_criterion
 from judgebench.kinds.items import Criterion
-from judgebench.kinds.judging import JUDGE
 from judgebench.records import Answer, Case, Completion, Example, Generation, Verdict
 from judgebench.task import TaskData
 
@@ -47,11 +46,11 @@ def of_wholes(judge: Judge, rule: VerdictRule) -> Judge:
     return WholeJudge(**plain, rule=rule)
 
 
-def whole_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+def whole_cases(judge: str, data: TaskData, generation: Generation) -> tuple[Case, ...]:
     """One case about all criteria."""
     answer = Answer(model=generation.model, turns=generation.outputs)
     example, turn = data.by_id[generation.example_id], len(generation.outputs)
-    return (Case(id=f"{example.id}#{ALL}", judge=JUDGE, example=example, answers=(answer,), turn=turn),)
+    return (Case(id=f"{example.id}#{ALL}", judge=judge, example=example, answers=(answer,), turn=turn),)
 
 
 def all_shown(case: Case, of_one: Callable[[Criterion], str]) -> Mapping[str, str]:

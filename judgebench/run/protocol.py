@@ -109,6 +109,7 @@ def protocol(
         **({"think_tags": [list(pair) for pair in think_tags]} if think_tags and judges else {}),
         **({"judge_args": changing} if (changing := verdict_arguments(judge_args or {})) and judges else {}),
         **({"code": dict(code.sha256)} if code is not None else {}),
+        **({"folder_code": dict(task.code_hashes)} if task.code_hashes else {}),
         **({"own_judge": _own_judge(loaded_task.own_judge)} if loaded_task.own_judge is not None else {}),
     }
 
@@ -203,6 +204,7 @@ _CALLED_GROUP = {
     "options": "option {}",
     "baselines": "baseline {}",
     "code": "file {}",
+    "folder_code": "file {}",
 }
 
 

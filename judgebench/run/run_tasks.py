@@ -5,21 +5,29 @@ packages, never a file. The code of a task in a file comes from the user's own c
 in Python), and it must be the code that the run was made with: the manifest keeps its hashes.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from judgebench import tasks
 from judgebench.display import is_plain_name
 from judgebench.errors import UsageError
+from judgebench.files import sha256_of
 from judgebench.models.opening import scores_of
-from judgebench.records import TaskCode
+from judgebench.records import Case, Generation, TaskCode
 from judgebench.run.folder import TaskManifest
-from judgebench.task import Task
+from judgebench.task import Fetch, Task, TaskData
 from judgebench.task.best_of import with_selection
 
+T = TypeVar("T")
 TaskFiles = Mapping[str, Path]
 """Files that the user named, by the names of their tasks."""
 NO_FILES: TaskFiles = {}
+HOUSE = "house"
+"""What earlier versions called the judge of every TOML file; their runs are still read."""
 
 
 class TaskUnavailable(UsageError):
@@ -41,8 +49,30 @@ def find_task(
         raise UsageError(
             f"{run} is of the task {task_manifest.name!r}, but {origin.name} defines {task.name!r} in that version"
         )
-    task = judged_by_models(task, task_manifest.judge_models)
+    task = _with_recorded_name(judged_by_models(task, task_manifest.judge_models), task_manifest)
     return task if task_manifest.select is None else with_selection(task, task_manifest.select), origin
+
+
+def _with_recorded_name(task: Task, task_manifest: TaskManifest) -> Task:
+    """The task with its judge called as the run calls it, if that is the name that all judges of TOML files had."""
+    recorded = task_manifest.protocol.get("judges")
+    if not isinstance(recorded, Mapping) or HOUSE not in recorded or HOUSE in task.judge_models:
+        return task
+
+    def load(fetch: Fetch) -> TaskData:
+        data = task.load(fetch)
+        return dataclasses.replace(data, judges=_renamed(data.judges)) if len(data.judges) == 1 else data
+
+    def cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
+        found = task.cases(data, generation)
+        return tuple(msgspec.structs.replace(case, judge=HOUSE) for case in found) if HOUSE in data.judges else found
+
+    return dataclasses.replace(task, load=load, cases=cases, judge_models=_renamed(task.judge_models))
+
+
+def _renamed(by_name: Mapping[str, T]) -> dict[str, T]:
+    """The only entry of a mapping under that name; nothing if there is none."""
+    return dict(zip((HOUSE,), by_name.values(), strict=False))
 
 
 def judged_by_models(task: Task, judges: Iterable[str]) -> Task:
@@ -92,7 +122,8 @@ def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> task
         )
     origin = tasks.from_file(given)
     now = origin.code.sha256 if origin.code else {}
-    changed = sorted(path for path in {*code.sha256, *now} if code.sha256.get(path) != now.get(path))
+    paths = sorted({*code.sha256, *now})
+    changed = [path for path in paths if not _is_same(code.sha256.get(path), now.get(path), origin.folder / path)]
     if changed:
         raise TaskUnavailable(
             f"{run} was made with another version of the task {name!r} than {given}: {', '.join(changed[:5])} changed "
@@ -100,3 +131,10 @@ def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> task
             f"today's (replies to unchanged prompts come from the call store and cost nothing)"
         )
     return origin
+
+
+def _is_same(recorded: str | None, now: str | None, file: Path) -> bool:
+    """Whether a file is what a run recorded; of TOML files earlier versions recorded the bytes, comments and all."""
+    if recorded is None or now is None or recorded == now:
+        return recorded == now
+    return file.suffix == ".toml" and sha256_of(file) == recorded

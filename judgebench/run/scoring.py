@@ -510,6 +510,8 @@ def _score_run(folder: RunFolder, settings: Settings, *, force: bool) -> Results
             changed["think_tags"] = [list(pair) for pair in task_manifest.think_tags]
         if loaded_task.code is not None:
             changed["code"] = loaded_task.code.sha256
+        if task.code_hashes:
+            changed["folder_code"] = dict(task.code_hashes)
         task_manifest.protocol |= changed
         task_manifest.inputs |= changed
         task_manifest.protocol_hash = canonical_hash(task_manifest.protocol)

@@ -1,4 +1,4 @@
-"""Several answers to one item: the chance that one of k is right, and the answer that most of k give.
+"""Several answers to one item: the chance that one of k is right, the answer that most of k give, the worst of k.
 
 Notes
 -----
@@ -15,6 +15,7 @@ Wang et al. 2022, "Self-Consistency Improves Chain of Thought Reasoning", arXiv 
 
 from collections import Counter
 from collections.abc import Sequence
+from math import comb, fsum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,6 +45,19 @@ def pass_at_k(answers: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.floa
     counted = (i > (n - c)[:, None]) & (i <= n[:, None])
     missed: NDArray[np.float64] = np.where(counted, np.maximum(1 - k / i, 0.0), 1.0).prod(axis=1)
     return 1 - missed
+
+
+def worst_of(values: Sequence[float], k: int) -> float:
+    """The least of ``k`` of the values, expected over all ways to draw them without replacement.
+
+    >>> worst_of([0.2, 0.4, 0.9], 1), worst_of([0.2, 0.4, 0.9], 2), worst_of([0.2, 0.4, 0.9], 3)
+    (0.5, 0.26666666666666666, 0.2)
+    """
+    if not 1 <= k <= len(values):
+        raise ValueError(f"k is from 1 to the number of values, {len(values)}; got {k}")
+    # A value is the least where the other k - 1 are among the greater ones.
+    ways = [comb(greater, k - 1) for greater in reversed(range(len(values)))]
+    return fsum(value * way for value, way in zip(sorted(values), ways, strict=True)) / comb(len(values), k)
 
 
 def majority(answers: Sequence[str]) -> str:

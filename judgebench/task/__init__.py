@@ -254,6 +254,8 @@ class Task:
     """An answer is one of a few labels or letters, so many items have the same."""
     repeats: bool = False
     """Its metrics accept several answers to one item, so ``--repeats`` may ask for them."""
+    code_hashes: Mapping[str, str] = field(default_factory=dict)
+    """Hex digests of the code files of a TOML benchmark, whose rules have no other place in the protocol."""
     seeds: Mapping[str, int] = field(default_factory=dict)
     """Seeds of the random parts of these functions, for the manifest."""
     about: str = ""

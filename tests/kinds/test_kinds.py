@@ -539,6 +539,106 @@ def test_the_hashes_of_its_files_are_in_the_protocol(place: Path) -> None:
     assert "prompts.jsonl changed since" in ended.stderr
 
 
+def test_comments_and_the_order_of_keys_are_no_part_of_the_protocol(place: Path) -> None:
+    """What a file says is: with comments, blank lines and its keys in another order it is the same benchmark; with its
+    labels in another order it is not. A run of an earlier version, which recorded the file's bytes, is still read.
+    """
+    task = (
+        'kind = "classify"\nprompts = "prompts.jsonl"\nfields = { instruction = "Instruction", label = "category" }\n'
+    )
+    labels = '[classify]\nheadline = "macro_f1"\nlabels = ["science", "writing"]\n'
+    write_task(task + labels)
+    hashes = [protocol_of("run")]
+    kind, prompts, fields = task.splitlines()
+    again = ["# Mine.", prompts, "", fields, kind, "", "[classify]  # of two", *labels.splitlines()[:0:-1]]
+    write_task("\n".join(again))
+    judgebench(["score", "run", "--tasks", "mine.toml"], code=None)
+    hashes.append(protocol_of("same"))
+    write_task(task + labels.replace('"science", "writing"', '"writing", "science"'))
+    hashes.append(protocol_of("other"))
+    assert hashes[0] == hashes[1] != hashes[2]
+    manifest = json.loads(Path("other/manifest.json").read_text())
+    manifest["tasks"]["mine"]["code"]["sha256"]["mine.toml"] = sha256_hex(Path("mine.toml").read_bytes())
+    Path("other/manifest.json").write_text(json.dumps(manifest))
+    assert judgebench(["score", "other", "--tasks", "mine.toml"], code=None).returncode in (0, 4)
+    assert RunFolder(Path("other")).require_manifest().tasks["mine"].protocol_hash == hashes[2]
+
+
+def protocol_of(run: str) -> str:
+    """Evaluate the answers, which are verified: the hash of the protocol."""
+    judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", "--out", run], code=None)
+    return RunFolder(Path(run)).require_manifest().tasks["mine"].protocol_hash
+
+
+def test_verdicts_without_answers_say_what_they_are_about(place: Path) -> None:
+    """``show`` names the criterion of each verdict that was made elsewhere, also where the answer is not there."""
+    criteria = [{"text": "It is short."}, {"text": "It invents.", "points": -1}]
+    write_rows("prompts.jsonl", [{"id": "a", "instruction": "A", "criteria": criteria}])
+    write_task('kind = "rubric"\nprompts = "prompts.jsonl"\n')
+    write_rows("verdicts.jsonl", [{"id": "a", "criterion": number, "value": True} for number in range(2)])
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
+    shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "a"]).stdout
+    assert "criterion: It is short.\n" in shown
+    assert "criterion: It invents.\npoints: -1, so that a yes counts as not met\n" in shown
+
+
+def test_the_worst_of_several_answers_to_an_item(place: Path) -> None:
+    """Of four answers with 1, 1, 0 and 0 of one point the worst of two has none in 5 of 6 draws; of 2, 2, 2 and 0 of
+    two points it has all in half of them. An item without a verdict on each of its answers is missing.
+    """
+    one, two = [{"text": "It is short."}], [{"text": "It is short."}, {"text": "It is kind."}]
+    criteria = {"a": one, "b": two, "c": one}
+    write_rows("prompts.jsonl", [{"id": key, "instruction": key, "criteria": own} for key, own in criteria.items()])
+    write_task('kind = "rubric"\nprompts = "prompts.jsonl"\n')
+    met = {"a": ["1", "1", "0", "0"], "b": ["11", "11", "11", "00"], "c": ["1", "1", "1"]}
+    rows = [
+        {"id": key, "attempt": attempt, "criterion": number, "value": value == "1"}
+        for key, attempts in met.items()
+        for attempt, values in enumerate(attempts)
+        for number, value in enumerate(values)
+    ]
+    write_rows("verdicts.jsonl", rows)
+    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"], code=None)
+    found = scores("run")
+    assert found["worst_at_2", None].value == pytest.approx(100 * (1 / 6 + 1 / 2) / 2)
+    assert found["worst_at_4", None].value == 0
+    assert (found["worst_at_4", None].n, found["worst_at_4", None].n_missing) == (2, 1)
+    assert found["score", None].value == pytest.approx(100 * (2 + 3 + 3) / 11)
+
+
+def test_a_judge_is_called_as_its_prompt(place: Path) -> None:
+    """After the kind, where the prompt is the kind's; after the file of its own prompt."""
+    write_task(RATING)
+    evaluated(rates)
+    assert {one.judge for one in RunFolder(Path("run")).task("mine").judgements()} == {"house_rating"}
+    Path("strict.j2").write_text("Rate {{ instruction }} <answer>{{ answer }} like [[5]].")
+    write_task(f'prompt = "strict.j2"\n{RATING}')
+    shutil.rmtree("run")
+    evaluated(rates)
+    assert {one.judge for one in RunFolder(Path("run")).task("mine").judgements()} == {"strict"}
+
+
+def test_a_run_that_calls_the_judge_otherwise_is_still_read(place: Path) -> None:
+    """Earlier versions called the judge of every file ``house`` and hashed the bytes of the file: the run has the same
+    numbers and counts, and ``show`` rebuilds what its judge was sent.
+    """
+    write_task(RATING)
+    evaluated(rates)
+    before = json.loads(judgebench(["score", "run", "--tasks", "mine.toml", "--json"]).stdout)
+    manifest, judgements = Path("run/manifest.json"), Path("run/mine/judgements.jsonl")
+    judgements.write_text(judgements.read_text().replace('"house_rating"', '"house"'))
+    found = json.loads(manifest.read_text().replace('"house_rating"', '"house"'))
+    found["tasks"]["mine"]["code"]["sha256"]["mine.toml"] = sha256_hex(Path("mine.toml").read_bytes())
+    manifest.write_text(json.dumps(found))
+    counts = found["tasks"]["mine"]["counts"]
+    again = json.loads(judgebench(["score", "run", "--tasks", "mine.toml", "--json"]).stdout)
+    assert again["scores"] == before["scores"]
+    assert RunFolder(Path("run")).require_manifest().tasks["mine"].counts == counts
+    shown = judgebench(["show", "run", "--tasks", "mine.toml", "--item", "0"]).stdout
+    assert "judge house ·" in shown
+    assert "exactly as sent" in shown
+
+
 def test_a_starter_run_takes_the_baseline_of_the_whole(place: Path) -> None:
     """A file of all baseline answers fits the first twelve items, too, and the check of the benchmark passes."""
     write_rows("prompts.jsonl", [{"instruction": f"Question {n}"} for n in range(20)])

@@ -1,5 +1,6 @@
 """FollowBench on real answers, with the official code's readings, rules and sums of four models."""
 
+import dataclasses
 import gzip
 import json
 import random
@@ -21,6 +22,7 @@ from judgebench.judges.rules import has_form
 from judgebench.records import Answer, Case, Example, Message, Verdict
 from judgebench.run.folder import RunFolder
 from judgebench.run.loading import load_task
+from judgebench.run.protocol import protocol
 from judgebench.task import Task
 from tests.commands import judgebench
 from tests.shared_data import SharedData
@@ -295,10 +297,22 @@ def test_the_official_requests_are_loaded(tmp_path: Path) -> None:
     assert len({example.meta["chain"] for example in examples}) == 164
     assert {example.meta["top"] for example in examples} == {5}
     assert loaded.data.lacks is not None
-    assert task.judge_models == {"house": "openai:gpt-4o-mini"}
+    assert task.judge_models == {"followbench_judge": "openai:gpt-4o-mini"}
+
+
+def test_its_code_is_in_the_protocol(tmp_path: Path) -> None:
+    """Rules decide without the judge, so the hashes of its Python files are there; the starter set uses none of them,
+    and no other folder has any.
+    """
+    (spec,) = tasks.parse_specs("followbench")
+    loaded = load_task(spec, SourceFinder(tmp_path, (), offline=True), starter=True)
+    assert "folder_code" not in protocol(loaded, {})
+    whole = dataclasses.replace(loaded, task=tasks.find("followbench").task())
+    assert sorted(protocol(whole, {})["folder_code"]) == ["official.py", "rules.py"]
+    assert not tasks.find("healthbench").task().code_hashes
 
 
 def test_the_judge_of_the_paper_is_an_option() -> None:
     """Its model makes another protocol."""
     task = tasks.find("followbench").task(None, {"judge": "gpt-4-0613"})
-    assert task.judge_models == {"house": "openai:gpt-4-0613"}
+    assert task.judge_models == {"followbench_judge": "openai:gpt-4-0613"}

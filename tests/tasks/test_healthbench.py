@@ -47,7 +47,7 @@ def scored(rows: Iterable[Mapping[str, Any]], version: str = "all") -> tuple[Sco
         Judgement(
             case_id=f"{name}#{number}",
             example_id=name,
-            judge="house",
+            judge="healthbench_grader",
             judge_model="judge",
             answers=("model",),
             verdict=Verdict(value=float(value)),
@@ -94,7 +94,7 @@ def test_replies_are_read_as_the_official_code_reads_them() -> None:
     """265 replies, most of them real: those that it asks again about, or stumbles over, have no verdict."""
     task, data = loaded([_row("a")])
     (case,) = task.cases(data, Generation(example_id="a", model="m", outputs=("Hello",)))
-    judge, cases = data.judges["house"], read("parse_cases.json.gz")
+    judge, cases = data.judges["healthbench_grader"], read("parse_cases.json.gz")
     for one in cases:
         verdict = judge.read(case, (Completion(text=one["text"]),))
         wanted = one["expected"]
@@ -188,7 +188,7 @@ def test_an_example_without_all_its_verdicts_has_no_score() -> None:
     judgement = Judgement(
         case_id="a#0",
         example_id="a",
-        judge="house",
+        judge="healthbench_grader",
         judge_model="j",
         answers=("m",),
         verdict=Verdict(value=None, error="unread"),
@@ -215,4 +215,4 @@ def test_the_strict_reading_takes_no_time_on_white_space() -> None:
     task, data = loaded([_row("a")])
     (case,) = task.cases(data, Generation(example_id="a", model="m", outputs=("Hello",)))
     text = "x" + " " * 2**20 + "x```"
-    assert data.judges["house"].read(case, (Completion(text=text),)).value is None
+    assert data.judges["healthbench_grader"].read(case, (Completion(text=text),)).value is None
