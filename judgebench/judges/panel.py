@@ -135,14 +135,17 @@ def _fold(
 def _covariates(
     scores: Sequence[ExampleScore], fold: Callable[[Sequence[ExampleScore]], float]
 ) -> dict[str, float | str | None]:
-    """Fold the covariates that are numbers; of others the first counts."""
+    """Fold the covariates that are numbers; of texts, such as labels, the one of most members counts, of several such
+    the first member's.
+    """
     found: dict[str, float | str | None] = {}
     for name in dict.fromkeys(name for scored in scores for name in scored.covariates):
         known = [(scored, value) for scored in scores if (value := scored.covariates.get(name)) is not None]
         numbers = [
             msgspec.structs.replace(scored, value=value) for scored, value in known if not isinstance(value, str)
         ]
-        found[name] = fold(numbers) if numbers else known[0][1] if known else None
+        texts = [value for _, value in known]
+        found[name] = fold(numbers) if numbers else max(texts, key=texts.count, default=None)
     return found
 
 

@@ -1,6 +1,7 @@
 """Juries on benchmarks that are files: each metric is the mean of the members', also those beside the first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def of_two(kind_one: Judge, strict_one: Judge) -> Scores:
     ):
         flags = ["--model", "file:answers.jsonl", "--tasks", "mine.toml", "--judge", one, "--judge", two]
         judgebench(["eval", *flags, "--out", "run"])
+    return scores("run")
+
+
+def of_judges(replies: Mapping[str, str]) -> Scores:
+    """The scores of a panel of judges, by name, each of which always replies the same."""
+    with ExitStack() as stack:
+        judges = [
+            stack.enter_context(playing(ScriptedModel(lambda request, said=said: reply(said), name=name)))
+            for name, said in replies.items()
+        ]
+        flags = [part for judge in judges for part in ("--judge", judge)]
+        judgebench(["eval", "--model", "file:answers.jsonl", "--tasks", "mine.toml", *flags, "--out", "run"])
     return scores("run")
 
 
@@ -79,3 +92,31 @@ def test_wins_and_losses(place: Path) -> None:
 
     found = of_two(prefers, lambda prompt: "[[C]]")
     assert [found[name, None].value for name in ("win_rate", "wins", "ties", "losses")] == [75, 50, 50, 0]
+
+
+LABELS = """
+kind = "classify"
+prompts = "prompts.jsonl"
+fields = { label = "truth" }
+[classify]
+labels = ["right", "wrong"]
+positive = "right"
+by = "judge"
+"""
+
+
+def test_labels(place: Path) -> None:
+    """Accuracy is the mean of the judges'; what is counted by label is of the label that most of them say, and of two
+    that disagree of the first judge's by name.
+    """
+    write_rows(
+        "prompts.jsonl",
+        [{"id": "a", "instruction": "A", "truth": "right"}, {"id": "b", "instruction": "B", "truth": "wrong"}],
+    )
+    write_task(LABELS)
+    found = of_judges({"first": "[[wrong]]", "second": "[[right]]", "third": "[[right]]"})
+    assert found["accuracy", None].value == pytest.approx(50)
+    assert found["accuracy", None].details["confusion"] == {"right": {"right": 1}, "wrong": {"right": 1}}
+    assert [found[name, None].value for name in ("f1", "precision", "recall")] == [pytest.approx(200 / 3), 50, 100]
+    assert found["recall", "judge=first"].value == 0
+    assert found["recall", "judges=without third"].value == 0
