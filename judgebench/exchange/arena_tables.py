@@ -120,10 +120,14 @@ def _played(arena: Arena) -> str:
     ends = {
         "decided": "playing on would tell no pair apart the other way round",
         "calls": f"stopped at the limit of {pairing.most:,}"
-        + (f", {len(pairing.unsettled)} pairs are not settled" if pairing.unsettled else ""),
+        + (f", {_open(len(pairing.unsettled))} not settled" if pairing.unsettled else ""),
         "all": "the whole round robin",
     }
     return f"{pairing.games:,} of {pairing.of:,} were played ({share}): {ends[pairing.stopped]}"
+
+
+def _open(pairs: int) -> str:
+    return f"{counted(pairs, 'pair')} {'is' if pairs == 1 else 'are'}"
 
 
 def _scale(arena: Arena) -> str:
