@@ -108,9 +108,7 @@ def campaign(kills: int, items: int, seed: int, longest: float = 7.0) -> dict[st
                 time.sleep(rng.uniform(1.0, longest))
                 more, complete = killed(processes, rng)
                 done += more
-        # One after the other, as people would after a bad night.
-        for words in commands:
-            (process,) = started([words], environment)
+        for process in started(commands, environment):
             _, said = process.communicate()
             if process.returncode:
                 raise SystemExit(f"the last start ended with {process.returncode}: {said}")

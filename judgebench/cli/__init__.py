@@ -59,6 +59,7 @@ COMMANDS = {
     "data": ("data.app", "Manage the official files."),
     "doctor": ("doctor.doctor", "Check the installation."),
     "cache": ("cache.app", "Manage the store of finished calls."),
+    "batches": ("batches.app", "List, await, fetch or cancel what vendors do in batches."),
     "completion": ("completion.completion", "Complete commands, flags and tasks in the shell."),
 }
 """By name: the function or the group of commands, and what the list of commands says of it."""

@@ -23,6 +23,8 @@ from judgebench.records import Completion, Request, Usage
 
 MAX_IN_FLIGHT = 4096
 """The most requests pulled and not yet yielded: memory stays flat however many there are."""
+MOST_IN_BATCHES = 50_000
+"""The same where requests wait for batches, each of which should hold as many as its vendor takes."""
 STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for finished replies to be committed."""
 PREFETCH = 8

@@ -214,8 +214,10 @@ def summed(rehearsal: Rehearsal, plans: Sequence[Settings]) -> DryRun:
 def _forecast(played: PlayedStage) -> _Forecast:
     missing, player = played.tally.missing, played.player
     tokens = tokens_of(missing, played.tally.stored)
-    usd = tokens.usd(player.price) if missing else NOTHING
-    return _Forecast(played, tokens, usd, seconds_of(missing, tokens, player.speed))
+    usd = tokens.usd(player.price, batched=player.batched) if missing else NOTHING
+    # When a batch ends is up to its vendor.
+    seconds = None if missing and player.batched else seconds_of(missing, tokens, player.speed)
+    return _Forecast(played, tokens, usd, seconds)
 
 
 def _total(chosen: Sequence[_Forecast], candidate: str | None = None, task: str | None = None) -> Total:
@@ -271,6 +273,8 @@ def _facts(player: Player, replies: Iterable[Completion], *, offline: bool) -> M
         source = "free"
     elif entry is not None and entry.price is not None:
         price, source, as_of = entry.price, "listed by the endpoint", today()
+    if player.batched and price is not None and price.batch < 1:
+        note = "; ".join(filter(None, (note, f"in batches {100 * price.batch:g} % of it")))
     unknown = entry is None and price is None
     return ModelFacts(
         model=spec.text,

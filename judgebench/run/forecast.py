@@ -67,13 +67,14 @@ class Tokens:
     prompt: Band
     completion: Band
 
-    def usd(self, price: Price | None) -> Band | None:
+    def usd(self, price: Price | None, *, batched: bool = False) -> Band | None:
         """What they cost; ``None`` if no price is known."""
         if price is None:
             return None
 
         def cost(prompt: float, completion: float) -> float:
-            return price.usd(Usage(prompt_tokens=round(prompt), completion_tokens=round(completion)))
+            usage = Usage(prompt_tokens=round(prompt), completion_tokens=round(completion))
+            return price.usd(usage, batched=batched)
 
         return Band(
             cost(self.prompt.low, self.completion.low),

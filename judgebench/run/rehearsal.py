@@ -21,6 +21,7 @@ from judgebench.models.http.pacing import DEFAULT_CONCURRENCY
 from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint, require_settings
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
+from judgebench.run.batches import SERVED, in_batches
 from judgebench.run.cascades import CascadePlan, cascade_plan
 from judgebench.run.controls import controls
 from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
@@ -72,6 +73,8 @@ class Player:
     """Whether every judge that it plays is one that the benchmark itself has it play, if the benchmark says."""
     needs_logprobs: bool = False
     """Whether a verdict is read from the log-probabilities that its endpoint returns."""
+    batched: bool = False
+    """Whether it is asked in batches."""
 
     @cached_property
     def name(self) -> str:
@@ -142,6 +145,11 @@ class Rehearsal:
         seats = [self._seats(loaded_task, settings) for loaded_task in loaded]
         _require_fitting_bridges(loaded, seats, given, settings)
         folder = self._folder_to_continue(candidate, loaded, seats, given, settings)
+        players = [candidate, *(player for of_task in seats for played in of_task.values() for _, player in played)]
+        examples = sum(len(loaded_task.data.examples) for loaded_task in loaded)
+        together = in_batches(settings, {one.spec: one.arguments for one in players}, examples, watched=False)
+        for player in players:
+            player.batched = together and player.spec.backend in SERVED
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
 

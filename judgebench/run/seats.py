@@ -22,10 +22,8 @@ from judgebench.judges import Judge
 from judgebench.judges.scorers import ScoringJudge
 from judgebench.models import IF_ANY, Model, ModelSpec, OpenSettings, Served
 from judgebench.models.call_store import CallStore, Spending, default_store_path
-from judgebench.models.http.batching import IN_FLIGHT, Batched
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.listing import ListedModel, listed_models
-from judgebench.models.http.model import HttpChat
 from judgebench.models.opening import (
     model_name,
     open_model,
@@ -38,9 +36,18 @@ from judgebench.models.opening import (
 from judgebench.models.pricing import Price
 from judgebench.models.trained_by import base_vendor_of, vendor_of
 from judgebench.models.vendors import shutdown, vendors
-from judgebench.models.wrappers import MAX_IN_FLIGHT, Account, Budget, Metered, NeverAsked, Stored, require_price
+from judgebench.models.wrappers import (
+    MAX_IN_FLIGHT,
+    MOST_IN_BATCHES,
+    Account,
+    Budget,
+    Metered,
+    NeverAsked,
+    Stored,
+    require_price,
+)
 from judgebench.records import Sampling
-from judgebench.run.batches import BatchedModel, can_batch, in_batches
+from judgebench.run.batches import batched, in_batches
 from judgebench.run.loading import LoadedTask
 from judgebench.run.settings import Settings, override_sampling
 from judgebench.run.stages import JudgeSeat
@@ -296,13 +303,10 @@ class ModelPool:
         price = price_of(spec, arguments)
         account = Account(price, billed=not spec.local)
         self._accounts.append(account)
-        batched = self.in_batches and isinstance(opened, HttpChat) and can_batch(spec, opened)
-        if batched:
-            assert isinstance(opened, HttpChat)
-            how = BatchedModel(spec=spec.text, arguments=settings.arguments, api_key_env=settings.api_key_env)
-            account.billed = False
-            opened = Batched(opened, self.store, account, self.budget, msgspec.json.encode(how).decode())
-        meter = Metered(opened, price, self.budget, batched=batched)
+        inner = opened
+        if self.in_batches and isinstance(opened, Endpoint):
+            inner = batched(opened, spec, settings, self.store, account, self.budget)
+        meter = Metered(inner, price, self.budget, batched=inner is not opened)
         stored = Stored(meter, self.store, self.in_flight, account=account)
         self._opened[spec] = Opened(stored, price)
         return self._opened[spec]
@@ -310,7 +314,7 @@ class ModelPool:
     @property
     def in_flight(self) -> int:
         """The most requests pulled and not yet answered: more if a batch is to hold them."""
-        return IN_FLIGHT if self.in_batches else MAX_IN_FLIGHT
+        return MOST_IN_BATCHES if self.in_batches else MAX_IN_FLIGHT
 
 
 def judge_specs(

@@ -27,7 +27,7 @@ import msgspec
 
 from judgebench.activity import doing
 from judgebench.errors import BudgetExceeded, ModelError
-from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch, Place
+from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch, BatchBook, Place
 from judgebench.models.call_store import CallStore, call_key
 from judgebench.models.feed import Feed
 from judgebench.models.http.batch_api import BatchApi, BatchFault, Seen, Undecided, batch_api
@@ -36,11 +36,9 @@ from judgebench.models.http.pacing import retry_after
 from judgebench.models.http.run import LONGEST_WAIT_SECONDS
 from judgebench.models.http.wire import NoAnswer
 from judgebench.models.pricing import FREE, most_tokens
-from judgebench.models.wrappers import Account, Budget, Wrapper
+from judgebench.models.wrappers import MOST_IN_BATCHES, Account, Budget, Wrapper
 from judgebench.records import Completion, Request, Usage
 
-IN_FLIGHT = 50_000
-"""The most requests pulled and not yet answered."""
 TAKEN_AT_ONCE = 1000
 LINGER_SECONDS = 2.0
 """A batch is submitted when no further request has come for so long."""
@@ -78,7 +76,7 @@ class Batched(Wrapper):
     @property
     def concurrency(self) -> int:
         """How many requests can wait for a batch."""
-        return IN_FLIGHT
+        return MOST_IN_BATCHES
 
     @property
     def answered_before(self) -> bool:
@@ -518,7 +516,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             elif not seen.ended:
                 age = time.time() - batch.created
                 watch.at = time.time() + min(max(age / POLLS_OF_AGE, LEAST_POLL_SECONDS), MOST_POLL_SECONDS)
-            elif fetch(self._model.store.batches, self._api, batch, seen, last=watch.fetches + 1 >= MOST_FETCHES):
+            elif fetch(self._book, self._api, batch, seen, last=watch.fetches + 1 >= MOST_FETCHES):
                 self._settle(token)
             else:
                 watch.fetches += 1
@@ -652,7 +650,7 @@ _FRAME = 200
 """Bytes that a call needs in a batch beside its body, at most."""
 
 
-def fetch(book: Any, api: BatchApi, batch: Batch, seen: Seen, *, last: bool) -> bool:
+def fetch(book: BatchBook, api: BatchApi, batch: Batch, seen: Seen, *, last: bool) -> bool:
     """Write down the results of a batch that has ended, and return whether they are all there.
 
     The results may end early, or lack calls that the vendor counts as answered; the ``last`` time that is how it is.
