@@ -234,8 +234,11 @@ def test_the_wheel_holds_only_what_is_ours(wheel: Path) -> None:
             assert rest in (["METADATA"], ["RECORD"], ["WHEEL"], ["entry_points.txt"], ["licenses", "LICENSE"]), name
     assert "judgebench/py.typed" in names_in(wheel)
     assert "judgebench/_data/tasks/alpacaeval/starter.jsonl" in names_in(wheel)
-    page = {f"judgebench/report/assets/{path.name}" for path in (ROOT / "judgebench/report/assets").iterdir()}
-    assert page | {"judgebench/_data/templates/report/page.html.j2"} <= set(names_in(wheel))
+    assets = {path.relative_to(ROOT).as_posix() for path in (ROOT / "judgebench/report/assets").rglob("*.*")}
+    made = {f"judgebench/_data/templates/report/{path.name}" for path in (ROOT / "templates/report").iterdir()}
+    assert len(assets) > 10
+    assert len(made) > 5
+    assert assets | made <= set(names_in(wheel))
 
 
 def test_the_sdist_holds_only_the_checkout(sdist: Path) -> None:

@@ -4,7 +4,7 @@ Audits are those of this machine. A run names its bridge by its hash: it is show
 its file is given.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -125,13 +125,21 @@ class BridgeView:
 
 def bridge_views(report: Report) -> list[BridgeView]:
     """The bridges behind a report's predicted numbers."""
+    rows = [
+        (report.names[run], task.label, score)
+        for task in report.tasks
+        for run, opened in zip(task.runs, task.opened, strict=True)
+        for score in opened.task.predictions
+    ]
+    return bridges_behind(rows, report.bridges)
+
+
+def bridges_behind(predicted: Iterable[tuple[str, str, Score]], given: Sequence[Path]) -> list[BridgeView]:
+    """The bridges behind predicted numbers, each with the names of its run and its task."""
     by_hash: dict[str, list[Predicted]] = {}
-    for task in report.tasks:
-        for place, opened in enumerate(task.opened):
-            for score in opened.task.predictions:
-                row = _predicted(report.names[task.runs[place]], task.label, score)
-                by_hash.setdefault(str(score.details.get("bridge_hash", "")), []).append(row)
-    known = {bridge.hash: bridge for bridge in _bridges(report.bridges)} if by_hash else {}
+    for run, task, score in predicted:
+        by_hash.setdefault(str(score.details.get("bridge_hash", "")), []).append(_predicted(run, task, score))
+    known = {bridge.hash: bridge for bridge in _bridges(given)} if by_hash else {}
     return [_bridge_view(known.get(hashed), tuple(rows)) for hashed, rows in by_hash.items()]
 
 

@@ -185,6 +185,10 @@ class Site:
                 found.setdefault(label_of(task.task_manifest), []).append((run, task))
         return tuple(SiteTask(label, tuple(own)) for label, own in sorted(found.items()))
 
+    def called(self, name: str) -> list[SiteRun]:
+        """The runs of this name."""
+        return [run for run in self.runs if run.run.manifest.shown_name == name]
+
     def page_of(self, origin: str) -> str:
         """Where the page of a run is, by its folder; ``""`` for anything else."""
         return self._pages.get(origin, "")

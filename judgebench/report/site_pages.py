@@ -12,7 +12,7 @@ from judgebench.auditing.cards import JudgeCard, kept_cards
 from judgebench.display import counted, figure, interval, printable
 from judgebench.exchange.sheets import Sheet
 from judgebench.records import Score
-from judgebench.report.evidence import audit_view
+from judgebench.report.evidence import audit_view, bridges_behind
 from judgebench.report.page import policy, script, style, templates
 from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.site import Board, Judged, Site, SiteJudge, SiteRun, SiteTask, file_name
@@ -94,6 +94,8 @@ class Row:
     model: str
     kind: str
     page: str
+    origin: str
+    """Its folder, where another row has the same name."""
     flags: str
     cells: tuple[Cell, ...]
     plot: Markup
@@ -120,8 +122,7 @@ class Table:
 
 
 def _index(site: Site) -> str:
-    # The one across tasks sums up the others.
-    tables = [table_of(site, board) for board in sorted(site.boards, key=lambda board: board.group is not None)]
+    tables = [table_of(site, board) for board in site.boards]
     return _page(
         site,
         "index.html",
@@ -205,6 +206,7 @@ def _row(
         model=row.model if row is not None else texts[model or 0],
         kind=_kind(row),
         page="" if row is None else site.page_of(row.origin),
+        origin="" if row is None or row.published or len(site.called(row.model)) < 2 else row.origin,
         flags="" if flags is None else texts[flags],
         cells=tuple(Cell("") if place is None else Cell(texts[place], bold[place]) for place in places),
         plot=_plot(row, scores[number] if scores else None, scale),
@@ -355,13 +357,20 @@ def _judge(site: Site, judge: SiteJudge, cards: Sequence[JudgeCard]) -> str:
         "judge",
         judge=judge,
         rows=list(_judged_rows(site, judge)),
+        bridges=bridges_behind(_predictions(judge), site.shown.bridges),
         audits=[audit_view(card, same_prompt=bool(judge.asked & set(card.mark.asked))) for card in cards],
         facts=list(_model_facts(judge)),
     )
 
 
-def _judged_rows(site: Site, judge: SiteJudge) -> Iterator[tuple[str, str, str, str, str, str, str]]:
-    """What a judge judged: run and page, task and page, the judge's name there, verdicts, and those not read."""
+def _predictions(judge: SiteJudge) -> Iterator[tuple[str, str, Score]]:
+    """The official numbers that bridges predicted from this judge's, each task of a run once."""
+    for one in {id(one.task): one for one in judge.judged}.values():
+        yield from ((one.run.name, one.task.task_manifest.label, score) for score in one.task.predictions)
+
+
+def _judged_rows(site: Site, judge: SiteJudge) -> Iterator[tuple[SiteRun, str, str, str, str, str]]:
+    """What a judge judged: run, task and page, the judge's name there, verdicts, and those not read."""
     tasks = {task.label: task.page for task in site.tasks}
     seen = set()
     for one in judge.judged:
@@ -372,8 +381,7 @@ def _judged_rows(site: Site, judge: SiteJudge) -> Iterator[tuple[str, str, str, 
         names = [own.judge for own in judge.judged if own.task is one.task]
         missing = sum(counts.get(state, 0) for state in ("unread", "failed", "missing"))
         yield (
-            one.run.name,
-            one.run.page,
+            one.run,
             printable(manifest.label, 100),
             tasks.get(label_of(manifest), ""),
             printable(", ".join(dict.fromkeys(names)), 200),
