@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from judgebench.cli import judge_audits, judge_suites, options
+from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from judgebench.exchange.sheets import Sheet
     from judgebench.run.known_judges import CheckedFile, JudgeModel, KnownJudge
+    from judgebench.run.served_judges import ServedJudge, ServedJudges
 
 app = typer.Typer(no_args_is_help=True)
 app.command("audit")(judge_audits.audit)
@@ -29,12 +31,26 @@ def list_(
     every: Annotated[
         bool, typer.Option("--all", help="Also those that are served no longer, or cannot judge here.")
     ] = False,
+    models: Annotated[
+        bool,
+        typer.Option("--models", help="The models that vendors serve today instead, those that last longest first."),
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """List the judges that tasks have by name, with their models and until when those are served."""
+    """List judge models that last, and the judges that tasks have by name, with until when they are served."""
     from judgebench.cli.rendering import print_json, print_sheets
     from judgebench.run.known_judges import known_judges
+    from judgebench.run.served_judges import served_judges
 
+    if models:
+        if task is not None:
+            raise UsageError(f"--models lists the models that can judge any task; leave {task} out")
+        served = served_judges()
+        if json:
+            print_json(served)
+        else:
+            print_sheets([_models_sheet(served, every=True)])
+        return
     judges = known_judges(task)
     if json:
         print_json(judges)
@@ -44,7 +60,7 @@ def list_(
         of_task.setdefault(judge.task, []).append(judge)
     sheets = [_sheet(name, found, every=every) for name, found in of_task.items()]
     if task is None:
-        sheets += _audits()
+        sheets = [_models_sheet(served_judges(), every=False), *sheets, *_audits()]
     print_sheets(sheets, rest=None if every else "--all")
 
 
@@ -84,9 +100,50 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
             for judge in shown
         ),
         notes=tuple(notes),
-        spare=("reads", "people, %"),
+        spare=("reads",),
+        order=tuple(place for place, judge in enumerate(shown) if not judge.ended),
         rows_are="judges",
     )
+
+
+def _models_sheet(served: "ServedJudges", *, every: bool) -> "Sheet":
+    """The models that vendors serve: all, or those of which something is known as judges."""
+    from judgebench.exchange.sheets import Sheet, figures, words
+
+    shown = [judge for judge in served.judges if every or judge.known]
+    ends = [judge.until for judge in served.judges if judge.until]
+    notes = [
+        f"on {served.today}, by what vendors had announced on {served.ends_as_of} and asked on {served.prices_as_of}"
+        + (f"; the next end is {min(ends)}" if ends else "")
+    ]
+    if every:
+        addresses = dict.fromkeys(judge.spec.removesuffix(judge.model) + "MODEL" for judge in shown)
+        notes += [
+            f"--judge takes {', '.join(addresses)}; open weights have no end: vllm:ID, hf:ID, or a server of your own",
+            "logprobs: what its API can return (? is not known); a model that reasons returns none while it does",
+            *(f"{judge.model}: {'; '.join(judge.known)}" for judge in shown if judge.known),
+            "of the others nothing is known as judges: `judgebench judges audit` measures a judge",
+        ]
+    else:
+        more = len(served.judges) - len(shown)
+        notes.append(f"what is known of each, and {more} others that are served: judgebench judges list --models")
+    return Sheet(
+        title="judge models served today, those that last longest first"
+        + ("" if every else ": those of which something is known as judges"),
+        columns=(*words("model", "vendor", "served until"), *figures("USD/M in/out"), *words("logprobs")),
+        rows=tuple(_model_row(judge) for judge in shown),
+        notes=tuple(notes),
+        keep=0 if every else len(shown),
+        order=tuple(range(len(shown))),
+        rows_are="models",
+        asked=every,
+    )
+
+
+def _model_row(judge: "ServedJudge") -> tuple[str, ...]:
+    until = "no end known" if judge.until is None else str(judge.until)
+    price = f"{judge.usd_per_million[0]:g}/{judge.usd_per_million[1]:g}"
+    return judge.model, judge.vendor, until, price, {True: "yes", False: "no", None: "?"}[judge.logprobs]
 
 
 def _audits() -> "list[Sheet]":

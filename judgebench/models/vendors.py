@@ -28,6 +28,8 @@ STALE_DAYS = 90
 SOON_DAYS = 60
 """A shutdown is mentioned from this many days before it."""
 _DATED = re.compile(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest))$")
+_PREVIEW = re.compile(r"-\d{4}-preview$|-preview-\d{2}-(?:\d{2}|\d{4})$")
+"""A preview's date, before that word or behind it. Nothing is listed without it, so it is no part of ``_DATED``."""
 
 
 def today() -> date:
@@ -70,6 +72,10 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 listed |= self.later[day]
         found = _entry(listed, model)
         return None if found is None else Price(prompt=found[0], completion=found[1], batch=self.batch)
+
+    def listed(self, model: str) -> str | None:
+        """The name under which its price list has a model: its own, or that without the date at its end."""
+        return next((name for name in (model, _DATED.sub("", model)) if name in self.usd_per_million), None)
 
     @property
     def age_days(self) -> int:
@@ -167,13 +173,20 @@ def shutdown(vendor: Vendor, model: str) -> Shutdown | None:
     return _entry(_shutdowns().get(vendor.title, {}), model)
 
 
+def ends_as_of() -> date:
+    """When the first of the pages that announce ends was read: of each of them this much is known."""
+    return min(source.as_of for source in _shutdown_table().sources.values())
+
+
 def is_dated(model: str) -> bool:
-    """Whether a model's name ends with a date, so that no vendor can let it mean another model.
+    """Whether a model's name says of which day it is, so that no vendor can let it mean another model.
 
     >>> is_dated("gpt-4.1-2025-04-14"), is_dated("gpt-4.1"), is_dated("gpt-4-latest")
     (True, False, False)
+    >>> is_dated("gpt-4-0613"), is_dated("gpt-4-1106-preview"), is_dated("gemini-2.5-pro-preview-03-25")
+    (True, True, True)
     """
-    return bool(_DATED.search(model)) and not model.endswith("latest")
+    return bool(_DATED.search(model) or _PREVIEW.search(model)) and not model.endswith("latest")
 
 
 def near(name: str, known: Iterable[str]) -> list[str]:
@@ -183,9 +196,14 @@ def near(name: str, known: Iterable[str]) -> list[str]:
 
 
 @cache
+def _shutdown_table() -> _Shutdowns:
+    return msgspec.convert(_table("shutdowns.toml"), _Shutdowns)
+
+
+@cache
 def _shutdowns() -> Mapping[str, Mapping[str, Shutdown]]:
     """The ends of models, by their vendor's name in messages and their own."""
-    table = msgspec.convert(_table("shutdowns.toml"), _Shutdowns)
+    table = _shutdown_table()
     found: dict[str, dict[str, Shutdown]] = {}
     for entry in table.shutdowns:
         title, source = vendors()[entry.vendor].title, table.sources[entry.vendor]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from judgebench import tasks
+from judgebench.run.judge_marks import AuditMark, DecisiveFigure
+from judgebench.run.served_judges import served_judges
 from tests.commands import Command, judgebench
 from tests.terminal import in_terminal
 
@@ -116,3 +118,57 @@ def test_a_task_marks_its_default_judge_and_that_of_the_starter_set(command: Com
 def test_a_vendor_s_model_without_its_vendor_is_offered_with_it(command: Command) -> None:
     """What prices know is no judge's name, but can be asked for by its spec."""
     assert "it is openai:gpt-5.4-mini. " in command("judges", "info", "gpt-5.4-mini").paragraph
+
+
+def test_models_that_can_judge_are_listed_by_how_long_they_last(command: Command) -> None:
+    """Each with its end, price and log-probabilities, and what is known of it as a judge; none that is gone. The list
+    is dated, fits 80 columns, and its heart begins ``judges list``.
+    """
+    found = json.loads(judgebench(["judges", "list", "--models", "--json"], **DAY).stdout)
+    by_name = {judge["model"]: judge for judge in found["judges"]}
+    assert (found["today"], found["prices_as_of"], found["ends_as_of"]) == ("2026-11-30", "2026-11-01", "2026-11-10")
+    ends = [judge["until"] or "9999" for judge in found["judges"]]
+    assert ends == sorted(ends, reverse=True)
+    assert min(ends) > "2026-11-30"
+    assert not {"gpt-4", "gpt-4-1106-preview", "gpt-4-0125-preview", "o1-pro", "claude-3-haiku"} & set(by_name)
+    gpt = by_name["gpt-4.1"]
+    assert (gpt["spec"], gpt["until"], gpt["usd_per_million"], gpt["logprobs"]) == (
+        "openai:gpt-4.1", "2027-01-14", [2.0, 8.0], True,
+    )  # fmt: skip
+    assert gpt["known"][0] == "official judge of arenahard, healthbench"
+    assert "weighted_alpaca_eval_gpt4.1 of alpacaeval" in gpt["known"]
+    assert "bridge arenahard-v2.0-hard_prompt-gpt-4.1-to-gemini-2.5, 14 models" in gpt["known"]
+    assert by_name["claude-opus-5"]["logprobs"] is False
+    google = by_name["gemini-3.8-flash"]
+    assert google["spec"] == "https://generativelanguage.googleapis.com/v1beta/openai#gemini-3.8-flash"
+    shown = judgebench(["judges", "list", "--models"], COLUMNS="80", **DAY).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(f"│ {model} " in shown for model in by_name)
+    assert "on 2026-11-30, by what vendors had announced on 2026-11-10" in shown
+    first, _, rest = judgebench(["judges", "list"], COLUMNS="80", **DAY).stdout.partition("judges of alpacaeval")
+    assert [row for row in by_name if by_name[row]["known"] and f"│ {row} " not in first] == []
+    assert "on 2026-11-30, by what" in first
+    assert "left out for width" not in first
+    assert "--models lists the models" in command("judges", "list", "mtbench", "--models").paragraph
+    assert rest
+
+
+def test_an_audit_is_known_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this machine found stands beside what was published."""
+    mark = AuditMark(
+        judge="openai:gpt-6-sol-2026-09-01", asked=(), models=(), day="2026-11-29",
+        decisive=(DecisiveFigure(name="accuracy", words="llmbar accuracy", value=0.81, n=419),),
+    )  # fmt: skip
+    monkeypatch.setattr("judgebench.run.served_judges.marks", lambda: [mark])
+    (found,) = (judge for judge in served_judges().judges if judge.model == "gpt-6-sol")
+    assert "was audited on 2026-11-29: llmbar accuracy 81.0 % (n = 419)" in found.known[-1]
+
+
+@pytest.mark.parametrize("task", ["alpacaeval", "mtbench", "wildbench"])
+def test_what_decides_on_a_judge_stays_on_a_narrow_screen(task: str) -> None:
+    """Agreement with people, price and end are there at 80 columns; only how replies are read is left out."""
+    shown = judgebench(["judges", "list", task], COLUMNS="80", **DAY).stdout
+    head = " ".join(shown.split("┡")[0].replace("┃", " ").split())
+    assert {"served", "USD/M", "in/out"} <= set(head.split())
+    assert ("people," in head) == (task == "alpacaeval")
+    assert {line.split(": ")[1] for line in shown.splitlines() if "left out for width" in line} <= {"reads"}
