@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from judgebench.auditing import probes
 from judgebench.auditing.asking import Audit, Part, generations_of, parts_of
 from judgebench.auditing.cards import JudgeCard, keep, make_card
-from judgebench.auditing.suites import get_suite
+from judgebench.auditing.suites import get_suite, require_files
 from judgebench.errors import Incomplete, UsageError
 from judgebench.models.call_store import CallStore, default_store_path
 from judgebench.models.trained_by import Vendors
@@ -68,6 +68,7 @@ def parts(plan: AuditPlan) -> tuple[Part, ...]:
     """The parts of an audit; the files of its suites are fetched."""
     finder = source_finder(plan.settings)
     suites = [get_suite(name) for name in plan.suites if name != probes.BUILTIN]
+    require_files(suites, finder)
     loaded = [(suite, suite.load(lambda source: finder.fetch(source)[0])) for suite in suites]
     return parts_of(loaded, limit=plan.settings.limit, repeats=plan.repeats)
 

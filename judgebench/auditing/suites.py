@@ -1,6 +1,6 @@
 """The public suites by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from judgebench.auditing import (
@@ -16,7 +16,9 @@ from judgebench.auditing.figures import SuiteReport
 from judgebench.auditing.items import Decision, Item, read_decisions
 from judgebench.auditing.probes import BUILTIN
 from judgebench.auditing.suite import Fetch, Suite
-from judgebench.errors import UsageError
+from judgebench.data.sources import SourceFinder
+from judgebench.display import shortened
+from judgebench.errors import ModelError, SourceMissing, UsageError
 
 SUITES: Mapping[str, Suite] = {
     suite.name: suite
@@ -41,6 +43,36 @@ def get_suite(name: str) -> Suite:
             "needs no data"
         )
     return SUITES[name]
+
+
+def require_files(suites: Sequence[Suite], finder: SourceFinder) -> None:
+    """Get the files of all suites, so that a user learns at once which are missing, and how to get them.
+
+    Raises :class:`SourceMissing` (offline) or :class:`ModelError` (a host cannot be reached), which names them all.
+    """
+    failed: SourceMissing | ModelError | None = None
+    missing: dict[str, list[str]] = {}
+    for suite in suites:
+        for source in suite.sources:
+            try:
+                if failed is None or finder.locate(source) is not None:
+                    finder.fetch(source)
+                    continue
+            except (SourceMissing, ModelError) as error:
+                failed = error
+            missing.setdefault(suite.name, []).append(source.name)
+    if failed is None:
+        return
+    count = sum(map(len, missing.values()))
+    files = "; ".join(f"{shortened(', '.join(names), 160)} of {suite}" for suite, names in missing.items())
+    why = "--offline was given" if failed.__cause__ is None else f"the download failed: {failed.__cause__}"
+    what = "1 official file that is not here" if count == 1 else f"{count} official files that are not here"
+    raise type(failed)(
+        f"The suites need {what}: {files}; looked in {' and '.join(finder.places)}, and {why}. If you have them, name "
+        f"their folder with --mirror DIR (or JUDGEBENCH_MIRROR); else get them on a machine with a network and name a "
+        f"copy of its cache folder (`judgebench data where`): "
+        f"{' && '.join(f'judgebench data fetch {suite}' for suite in missing)}"
+    ) from failed
 
 
 def report_of_file(suite: Suite, path: Path, fetch: Fetch, options: Mapping[str, str], *, seed: int = 0) -> SuiteReport:

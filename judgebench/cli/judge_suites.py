@@ -98,7 +98,7 @@ def figures(
     everything: options.All = False,
 ) -> None:
     """Compute a suite's figures from decisions that a judge made before, here or elsewhere. No judge is asked."""
-    from judgebench.auditing.suites import get_suite, report_of_file
+    from judgebench.auditing.suites import get_suite, report_of_file, require_files
     from judgebench.cli.data import finder_of
     from judgebench.cli.rendering import print_json, print_sheets
     from judgebench.exchange.judge_cards import report_sheet
@@ -107,6 +107,7 @@ def figures(
     settings = _options(option)
     chosen.settings(settings)
     finder = finder_of(mirror, offline=offline)
+    require_files([chosen], finder)
     report = report_of_file(chosen, file, lambda source: finder.fetch(source)[0], settings, seed=seed)
     if json:
         print_json(report)

@@ -226,6 +226,11 @@ class SourceFinder:
         self._odd: dict[str, str] = {}
         """Paths in the mirrors that are neither files nor folders, and what they are."""
 
+    @property
+    def places(self) -> list[str]:
+        """The folders that it searches."""
+        return [*map(str, self._mirrors), str(self._cache)]
+
     def fetch(self, source: Source) -> tuple[bytes, SourceUsed]:
         """The verified bytes of a source and where they came from.
 
@@ -362,10 +367,9 @@ class SourceFinder:
 
     def _missing_message(self, source: Source) -> str:
         digest = "" if source.sha256 == UNPINNED else f"sha256 {source.sha256[:12]}…, "
-        looked = [*map(str, self._mirrors), str(self._cache)]
         message = (
             f"The official file {source.name} ({source.place}, {digest}{source.licence}) is not here; "
-            f"looked in {' and '.join(looked)}."
+            f"looked in {' and '.join(self.places)}."
         )
         if self._odd:
             odd = [f"{path} ({what})" for path, what in self._odd.items()]

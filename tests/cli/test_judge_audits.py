@@ -705,3 +705,17 @@ def test_the_page_in_a_browser(tmp_path: Path) -> None:
         assert shown.run("document.documentElement.scrollWidth <= window.innerWidth")
         assert shown.requests in ([], [page.as_uri()])
         assert shown.complaints == []
+
+
+def test_an_audit_names_all_missing_files_before_it_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of every suite, with what gets them; the judge is not asked."""
+    monkeypatch.delenv("JUDGEBENCH_MIRROR", raising=False)
+    judge = ScriptedModel(lambda _: reply("[[A]]"))
+    with playing(judge) as spec:
+        words = ["judges", "audit", spec, "--on", "mtbench-human,llmbar,pandalm", "--offline", "-q"]
+        ended = judgebench(words, code=2, JUDGEBENCH_CACHE=str(tmp_path / "empty"))
+    assert judge.asked == []
+    assert ended.stderr.count("\n") == 1
+    assert "The suites need 7 official files that are not here: mtbench-votes of mtbench-human; llmbar-" in ended.stderr
+    gets = (f"judgebench data fetch {suite}" for suite in ("mtbench-human", "llmbar", "pandalm"))
+    assert ended.stderr.strip().endswith(": " + " && ".join(gets))

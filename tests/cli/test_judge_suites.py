@@ -106,7 +106,8 @@ def test_what_cannot_be_figured_is_one_paragraph(mirror: Path, tmp_path: Path) -
     bad.write_text('{"item": "\\u001b[31mred", "shown": "A>B"}\n')
     assert "\x1b" not in refused("llmbar", bad, *here)
     assert "absent.jsonl" in refused("llmbar", tmp_path / "absent.jsonl", *here)
-    assert "is not here" in refused("alpaca-human", good, *here)
+    missing = "2 official files that are not here: alpaca-crossannotations, alpaca-annotations of alpaca-human"
+    assert missing in refused("alpaca-human", good, *here)
 
 
 def test_suites_are_listed(mirror: Path) -> None:
