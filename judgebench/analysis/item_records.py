@@ -10,6 +10,8 @@ from judgebench.task import Ruling
 
 Outcome = Literal["win", "tie", "loss"]
 """How a game ended for the candidate."""
+Seat = Literal["", "cheap", "dear"]
+"""Which judge of a cascade; empty in any other run."""
 UNREAD = ("unread", "failed", "missing", "no answer", "not graded")
 """The states of verdicts that are not there."""
 
@@ -57,6 +59,8 @@ class SampleJudgement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: float | None = None
     """In a comparison, the share of the win of the answer shown first; otherwise the number on the judge's scale."""
     label: str | None = None
+    seat: Seat = ""
+    """In a cascade, which of its judges said it."""
     reason: str | None = None
     """Why there is no verdict."""
     share: float | None = None
@@ -97,6 +101,8 @@ class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     groups: tuple[str, ...] = ()
     values: dict[str, float | None] = {}
     """By metric or, where no metric is a mean, by example score."""
+    values_by: str = ""
+    """In a cascade, the judge of all items, whose verdicts the values are."""
     messages: tuple[Message, ...] = ()
     """The conversation that the candidate was asked to continue."""
     followups: tuple[str, ...] = ()
@@ -171,6 +177,8 @@ class TaskSummary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The headline numbers."""
     so_far: SoFar | None = None
     """``None`` if the task has been scored."""
+    cascade: str = ""
+    """Of a cascade, whose verdicts the values are and who judged how many items, in words."""
 
 
 class ShownTask(Struct, frozen=True, kw_only=True, omit_defaults=True):

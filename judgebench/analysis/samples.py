@@ -23,6 +23,7 @@ from judgebench.analysis.item_records import (
     SampleAnswer,
     SampleJudgement,
     SampleReply,
+    Seat,
     Shown,
     ShownTask,
     SoFar,
@@ -266,6 +267,17 @@ class OpenTask:
         """What a verifier found; without the task's code, the verdict as it was recorded."""
         return rulings_of(self.code, example, self.generations.get(example.id), judgement)
 
+    def seat(self, judgement: Judgement) -> Seat:
+        """Which judge of a cascade a judgement is of; empty in any other run."""
+        cascade = self.task.task_manifest.cascade
+        return "" if cascade is None else "dear" if judgement.judge_model == cascade.dear_model else "cheap"
+
+    @property
+    def cheap(self) -> str:
+        """The judges of all items in a cascade, whose verdicts the values are; empty in any other run."""
+        cascade = self.task.task_manifest.cascade
+        return "" if cascade is None else " and ".join(cascade.cheap)
+
     def find(self, key: str) -> list[str]:
         """The examples of an id, which may be a number or an item with several answers; empty if there is none."""
         if key in self.examples:
@@ -356,7 +368,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
             for name, there in opened.data.baselines.items()
             if example.id in there
         ]
-    shown = [_judgement(opened, judgement) for judgement in judged]
+    shown = [_judgement(opened, judgement) for judgement in _cheap_first(opened, judged)]
     if not opened.imported:
         shown += [_missing(case) for case in opened.missing(example.id, Counter(one.case_id for one in judged))]
     return Sample(
@@ -364,6 +376,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
         example_id=example.id,
         groups=opened.groups(example),
         values={name: measure.values.get(example.id) for name, measure in opened.measures.items()},
+        values_by=opened.cheap,
         messages=example.messages,
         followups=example.followups,
         references=example.references,
@@ -405,6 +418,7 @@ def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
         candidate=judgement.candidate,
         about={} if opened.builder is None else opened.builder.about(judgement),
         state=ending(judgement, verdict),
+        seat=opened.seat(judgement),
         value=verdict.value,
         label=verdict.label,
         reason=_reason(judgement, verdict),
@@ -415,6 +429,10 @@ def _judgement(opened: OpenTask, judgement: Judgement) -> SampleJudgement:
         prompt_told=opened.no_prompts if prompts is None else prompts.told,
         prompts=() if prompts is None else prompts.requests,
     )
+
+
+def _cheap_first(opened: OpenTask, judged: Iterable[Judgement]) -> list[Judgement]:
+    return sorted(judged, key=lambda judgement: opened.seat(judgement) == "dear")
 
 
 def _reason(judgement: Judgement, verdict: Verdict) -> str | None:
@@ -471,7 +489,7 @@ def _last_output(generation: Generation | None) -> str:
 
 def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> str:
     words = []
-    for judgement in held:
+    for judgement in _cheap_first(opened, held):
         if judgement.judge_model == VERIFIED_BY and judgement.verdict.value is None:
             words.append("unread")
         elif judgement.judge_model == VERIFIED_BY:
@@ -482,7 +500,8 @@ def _in_short(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> 
         else:
             outcome = outcome_of(share_of(judgement, judgement.verdict.value))
             value = judgement.verdict.value
-            words.append(outcome or ("unread" if value is None else f"{value:g}"))
+            said = outcome or ("unread" if value is None else f"{value:g}")
+            words.append(f"{opened.seat(judgement)} {said}".lstrip())
     return ", ".join(f"{count} × {word}" if count > 1 else word for word, count in Counter(words).items())
 
 
@@ -567,6 +586,18 @@ def summary(opened: OpenTask, among: Sequence[str], *, metric: str | None, each:
         best=tuple(lines(opened, best, measure)),
         scores=tuple(opened.task.overall.values()),
         so_far=opened.so_far,
+        cascade=_of_cascade(opened, among),
+    )
+
+
+def _of_cascade(opened: OpenTask, among: Sequence[str]) -> str:
+    cascade = opened.task.task_manifest.cascade
+    if cascade is None:
+        return ""
+    by_dear = {one.example_id for one in opened.judgements(among) if opened.seat(one) == "dear"}
+    return (
+        f"a cascade: items' values are by {opened.cheap}, the cheap judge of all; {cascade.dear}, the dear one, judged "
+        f"{len(by_dear)} of {len(among)} items"
     )
 
 

@@ -161,6 +161,8 @@ def _task(one: "ShownTask", run: str, detail: Detail) -> Iterator[Block]:
 def _sample(sample: "Sample", place: str, detail: Detail) -> Iterator[Block]:
     yield Heading(" · ".join(part for part in (sample.task, sample.example_id, place) if part), 1)
     values = [*sample.groups, *(f"{name} {brief(value)}" for name, value in sample.values.items())]
+    if sample.values_by:
+        yield Prose((f"a cascade: values by {sample.values_by}, the cheap judge",))
     if values:
         shown = values if detail.full else values[:SHOWN_VALUES]
         more = [f"… {len(values) - len(shown)} more: --full"] if len(shown) < len(values) else []
@@ -227,7 +229,7 @@ def _told(judgements: "Sequence[SampleJudgement]") -> str:
 
 
 def _judgement(one: "SampleJudgement", detail: Detail, *, repeated: bool, told: bool) -> Iterator[Block]:
-    parts = [f"judge {one.judge}", one.judge_model]
+    parts = [f"{one.seat} judge {one.judge}".lstrip(), one.judge_model]
     parts += [f"turn {one.turn}"] if one.turn > 1 or "turn-" in one.case_id else []
     parts += [f"repeat {one.repeat + 1}"] if repeated else []
     parts += ["candidate second" if one.candidate else "candidate first"] if len(one.shown) > 1 else []
@@ -469,7 +471,8 @@ def _remarks(one: "TaskSummary") -> list[str]:
     from judgebench.run.scoring import counts_in_words
 
     cases = counts_in_words({what: count for what, count in one.cases.items() if what != "examples"})
-    lines = [f"cases: {cases}"] if cases else []
+    lines = [one.cascade] if one.cascade else []
+    lines += [f"cases: {cases}"] if cases else []
     if absent := sum(one.cases.get(what, 0) for what in ("without_answer", "unread", "failed", "missing")):
         lines.append(f"{absent} without an answer or a verdict: --unread says why")
     if one.games:

@@ -381,3 +381,34 @@ def test_a_cascade_of_an_own_task_plans_another(tmp_path: Path) -> None:
     assert any("the run's verdicts are too few or too alike to show it" in told for told in cascade["assumed"])
     refused = judgebench([*plan, "--delta", "5"], code=2).stderr
     assert f"judgebench plan --half-width W --baseline {run}" in refused
+
+
+def test_show_says_which_judge_gave_each_verdict(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]], tmp_path: Path
+) -> None:
+    """The cheap one on every item, the dear one after it on its part; and whose verdicts the values are."""
+    _, _, (model, first, second) = cast
+    out = tmp_path / "run"
+    api.evaluate(model, "alpacaeval", judge=first, cascade=second, dear=6, starter=True, out=out, progress=False)
+    glance = judgebench(["show", out], COLUMNS="80").stdout
+    assert "a cascade: items' values are by scripted:cheap, the cheap judge of all;" in glance
+    assert "judged 6 of 16 items" in " ".join(glance.split())
+    part = shares(out / "alpacaeval/dear_scores.jsonl")
+    (both, alone) = (
+        next(iter(part)),
+        next(name for name in shares(out / "alpacaeval/example_scores.jsonl") if name not in part),
+    )
+    (task,) = json.loads(judgebench(["show", out, "--item", both, "--item", alone, "--json"]).stdout)["tasks"]
+    seats = {one["example_id"]: [said.get("seat") for said in one["judgements"]] for one in task["samples"]}
+    assert seats == {both: ["cheap", "dear"], alone: ["cheap"]}
+    shown = judgebench(["show", out, "--item", both], COLUMNS="100").stdout
+    assert "a cascade: values by scripted:cheap, the cheap judge" in shown
+    assert shown.index("── cheap judge house_pairwise_label · cheap") < shown.index(
+        "── dear judge house_pairwise_label · dear"
+    )
+    lines = json.loads(judgebench(["show", out, "--group", "alpacaeval:subset=advice", "--json"]).stdout)["tasks"][0][
+        "lines"
+    ]
+    for line in lines:
+        said = line["verdicts"].split(", ")
+        assert [word.split()[0] for word in said] == ["cheap", "dear"][: 1 + (line["example_id"] in part)]
