@@ -94,8 +94,8 @@ def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgr
     labels = settled(given, data, task_run.generations())
     if not labels.by_example:
         raise UsageError(
-            f"all {labels.strangers} labels are of other answers than those of {task_run.run}: name the run that they "
-            "were drawn from (labels sample RUN)"
+            f"all {labels.strangers} labels are of other answers than those of {task_run.run}: name the run that "
+            "`judgebench labels sample` drew them from"
         )
     share_of, against = judged_shares(task, rows), {vote.example_id: vote.baseline for vote in labels.votes}
     shares = {key: share_of(key, against[key]) for key in labels.by_example}

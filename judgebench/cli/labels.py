@@ -167,6 +167,7 @@ def _agreement_sheets(made: "LabelAgreement") -> list[Sheet]:
         notes=(
             *reasons((NAMES.get(_kind(one), one.metric), one.reason) for one in made.scores),
             *_worth(made),
+            f"examples with a verdict and without a label: {made.judged.n - made.examples:,} of {made.judged.n:,}",
             *made.notes,
         ),
     )

@@ -153,7 +153,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
 
         notes += in_words(task_manifest.cascade, [score for score in own if score.group is None])
     notes.append(
-        f"judge: {', '.join(task_manifest.judge_models) or 'none'}; "
+        f"judge: {', '.join(task_manifest.judge_models) or 'none'}{_prompts(task_manifest)}; "
         + (f"best of several by {task_manifest.select}; " if task_manifest.select else "")
         + f"protocol {task_manifest.protocol_hash[7:15]}"
     )
@@ -244,6 +244,8 @@ def _stopped(stop: EarlyStop, what: str) -> str:
 
 
 def _remarks(score: Score) -> list[str]:
+    from judgebench.run.labels import labels_in_words
+
     lines = []
     if difference := both_rules(score):
         lines.append(difference)
@@ -254,14 +256,28 @@ def _remarks(score: Score) -> list[str]:
             others += interval(low, high, score.unit)
             lone = "no other value of C is as good within noise"
             lines.append(f"{score.metric}: C = {c:.6g}; {others if len(tied) > 1 else lone}")
-    if "rows_without_label" in score.details:
-        lines.append(f"{score.metric}: rows without a label: {score.details['rows_without_label']}")
+    # Of the two numbers that labels give, one says of which.
+    if score.metric.endswith("_ppi") and (labels := labels_in_words(score.details)):
+        lines.append(labels)
     for detail, ends in IF_MISSING.items():
         match score.details.get(detail):
             case [int(low) | float(low), int(high) | float(high)] if score.n_missing and not _if_unread([score]):
                 bounds = interval(low, high, score.unit)
                 lines.append(f"{score.metric}: {bounds} if the {score.n_missing} missing had all been {ends}")
     return lines
+
+
+def _prompts(task_manifest: TaskManifest) -> str:
+    """By which of the benchmark's prompts the judge was asked, if not by the usual ones: the model may be the same."""
+    from judgebench.analysis.leaderboard import known_task
+    from judgebench.run.run_tasks import NO_FILES
+
+    usual = known_task(f"{task_manifest.name}@{task_manifest.version}", NO_FILES)
+    asked = task_manifest.protocol.get("judges", {})
+    named = usual is not None and usual.judge_models and not task_manifest.starter
+    if not named or task_manifest.protocol.get("own_judge") or set(asked) <= set(usual.judge_models if usual else ()):
+        return ""
+    return f" as {', '.join(asked)}"
 
 
 def _held(task_manifest: TaskManifest) -> str:

@@ -97,6 +97,8 @@ class Labels:
     """Labels that say that somebody looked and could not decide."""
     strangers: int = 0
     """Labels of other answers than this run's."""
+    files: tuple[str, ...] = ()
+    """The names of the files, without their folders."""
 
 
 def labels_for(path: Path | None, loaded: Sequence[LoadedTask]) -> Labels | None:
@@ -156,6 +158,7 @@ def read_labels(
         votes=tuple(votes),
         strata=dict(sorted(strata.items(), key=lambda entry: (len(entry[0]), entry[0]))) if len(strata) > 1 else None,
         skipped=skipped,
+        files=tuple(path.name for path in paths),
     )
 
 
@@ -205,7 +208,8 @@ def anchored_scores(
         everything=np.array(list(judged.values())),
         design=_design(labels, labelled),
     )
-    details: dict[str, Any] = {"labels_sha256": labels.sha256, "n_labelled": len(labelled)}
+    details: dict[str, Any] = {"labels": ", ".join(labels.files), "labels_sha256": labels.sha256}
+    details |= {"n_labelled": len(labelled), "n_unlabelled": len(judged) - len(labelled)}
     details["n_judged"] = len(anchors.everything if anchors.design else anchors.others)
     counted = {"skipped": labels.skipped, "labels_of_other_answers": labels.strangers}
     details |= {name: count for name, count in counted.items() if count}
@@ -414,6 +418,25 @@ def _place(vote: Vote, data: TaskData, generations: Generations) -> tuple[str, b
                 if pair_key(vote.example_id, first.outputs, second.outputs) == vote.pair:
                     return baseline, candidate_first
     return None
+
+
+def labels_in_words(details: Mapping[str, Any]) -> str:
+    """How many labels of which file a number stands on, from its details, which may be anything; empty if on none."""
+    match details:
+        case {"n_labelled": int(used), "n_unlabelled": int(without), "labels": str(files)}:
+            parts = [f"labels of {used:,} examples used, from {files}; {without:,} judged examples have none"]
+        case _:
+            return ""
+    match details:
+        case {"skipped": int(skipped)}:
+            parts.append(f"skipped: {skipped:,}")
+    match details:
+        case {"labels_of_other_answers": int(strangers)}:
+            parts.append(f"of other answers than this run's, and left out: {strangers:,}")
+    match details:
+        case {"rows_without_label": str(rows)}:
+            parts.append(f"rows without a label: {rows}")
+    return "; ".join(parts)
 
 
 def _vote(row: FileRow, annotator: str, data: TaskData) -> tuple[Vote, FileRow]:

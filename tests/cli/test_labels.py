@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -202,6 +203,21 @@ def test_a_damaged_sample_is_refused_by_its_line(
         row["label"] = "1"
     rows[1][column] = value
     assert said in command("score", run, "--labels", write_rows(tmp_path / "bad.csv", rows)).paragraph
+
+
+def test_a_score_says_how_many_labels_of_which_file_it_stands_on(run: Path, tmp_path: Path, command: Command) -> None:
+    """Once for both numbers: examples labelled and not, skipped ones, rows without a label; ``agree`` says it, too."""
+    out, filled = tmp_path / "labels.csv", tmp_path / "anna.csv"
+    command("labels", "sample", run, "--n", 8, "--strata", "none", "--out", out)
+    fill(out, filled, lambda name: 1.0)
+    rows = rows_of(filled)
+    rows[0]["label"], rows[1]["label"], rows[2]["label"] = "skip", "", ""
+    write_rows(filled, rows)
+    told = " ".join(command("score", run, "--labels", filled).out.split())
+    assert told.count("used, from anna.csv") == 1
+    assert "labels of 5 examples used, from anna.csv; 11 judged examples have none; skipped: 1; rows without" in told
+    assert re.search(r"rows without a label: 2 \(\S*anna\.csv:", told)
+    assert "examples with a verdict and without a label: 11 of 16" in command("labels", "agree", run, filled).out
 
 
 def test_labels_of_other_answers_are_not_counted(run: Path, tmp_path: Path, command: Command) -> None:
