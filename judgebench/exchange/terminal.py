@@ -4,6 +4,7 @@ A terminal first folds headings, then leaves out the columns that a sheet can sp
 shows the rows that matter most, and counts the others. Nothing here knows what a row means.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
@@ -19,6 +20,8 @@ TITLE_CHARACTERS, HEADING_CHARACTERS, CELL_CHARACTERS, NOTE_CHARACTERS = 400, 20
 """Most characters of each that a terminal shows."""
 WORDS_WIDTH, NARROWEST_WORDS = 18, 12
 """Width of a column of words for which a terminal should have room, and the width that it always gets if needed."""
+LONGEST_WORD = 30
+"""Width up to which a table tries to keep a word or a name in one piece."""
 LINES = 60
 """How many lines a command prints unless it is asked for all."""
 FEWEST_ROWS, FEWEST_NOTES = 4, 3
@@ -181,16 +184,23 @@ def _columns(
         left_out = (name,) if isinstance(name, str) else name
         shown = [place for place in shown if sheet.names[place] not in left_out]
     sizes = {place: least[place] for place in shown}
-    # Words give way to figures, down to what can still be read; figures too, rather than leave the terminal.
-    for wordy, narrowest in ((True, NARROWEST_WORDS), (True, 4), (False, 4)):
-        wide = [place for place in shown if sheet.columns[place].words is wordy and sizes[place] > narrowest]
-        while wide and sum(sizes.values()) > room():
-            sizes[max(wide, key=lambda place: sizes[place])] -= 1
-            wide = [place for place in wide if sizes[place] > narrowest]
-    # What is left over goes to the headings of figures, then to words.
+    unbroken = {place: min(max(parts[place], _longest(texts, place, " ")), LONGEST_WORD) for place in shown}
+    pieces = {place: min(max(parts[place], _longest(texts, place, " " + BREAKS)), LONGEST_WORD) for place in shown}
+    # Words give way to figures, down to what can still be read: those first that stay whole, then those that are broken
+    # after a separator only. Figures give way too, rather than leave the terminal.
+    for wordy, kept in ((True, unbroken), (True, pieces), (True, {}), (False, {})):
+        for floor in (NARROWEST_WORDS, 4) if wordy else (4,):
+            floors = {place: max(floor, kept.get(place, 0)) for place in shown}
+            wide = [place for place in shown if sheet.columns[place].words is wordy and sizes[place] > floors[place]]
+            while wide and sum(sizes.values()) > room():
+                sizes[max(wide, key=lambda place: sizes[place])] -= 1
+                wide = [place for place in wide if sizes[place] > floors[place]]
+    # What is left over goes to the headings of figures, then to words: first so that none is broken.
     for place in sorted(shown, key=lambda place: (sheet.columns[place].words, natural[place])):
         most = min(natural[place], sizes[place] + room() - sum(sizes.values()))
-        if sheet.columns[place].words or most == natural[place]:
+        if sheet.columns[place].words:
+            continue
+        if most == natural[place]:
             sizes[place] = max(sizes[place], most)
         elif most > sizes[place]:
             # The least width at which the heading has as few lines.
@@ -198,7 +208,20 @@ def _columns(
             sizes[place] = next(
                 size for size in range(sizes[place], most + 1) if len(folded(heads[place], size)) <= high
             )
+    for wanted in (unbroken, dict(enumerate(natural))):
+        for place in sorted((place for place in shown if sheet.columns[place].words), key=lambda place: wanted[place]):
+            sizes[place] = max(sizes[place], min(wanted[place], sizes[place] + room() - sum(sizes.values())))
     return tuple(shown), tuple(sizes[place] for place in shown)
+
+
+def _longest(texts: Sequence[Sequence[str]], place: int, separators: str) -> int:
+    """The width of the longest part of a column's cells between separators, with the one behind it."""
+    from rich.cells import cell_len
+
+    between = re.compile(
+        f"[^{re.escape(separators)}]+[{re.escape(separators.lstrip())}]?" if separators.strip() else "[^ ]+"
+    )
+    return max((cell_len(part) for row in texts for part in between.findall(row[place])), default=0)
 
 
 def _parts_of(head: str) -> list[str]:

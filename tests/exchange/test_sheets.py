@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -65,6 +66,20 @@ def test_a_narrow_terminal_leaves_out_what_it_can_spare() -> None:
     assert "805" not in narrow
     assert "left out for width: n" in narrow
     assert "12.35" in narrow
+
+
+@pytest.mark.parametrize(("width", "whole"), [(60, True), (52, True), (38, False)])
+def test_words_stay_whole_where_there_is_room(width: int, whole: bool) -> None:
+    """A column of sentences gives way to one of names; where that is not enough a name is broken after a hyphen, and a
+    heading never within a word.
+    """
+    said = "which of the two answers is better, with a reason"
+    names = ("gpt-4-1106-preview", "claude-opus-4-8")
+    sheet = Sheet("", words("judge", "what it says", "examples"), tuple((name, said, "these") for name in names))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", terminal(sheet, width))
+    assert all(name in shown for name in names) == whole
+    told = {word for line in shown.splitlines() for word in line.replace("┃", " ").replace("│", " ").split()}
+    assert {"examples", "these", "answers", "better,"} <= told
 
 
 def test_alerts_are_red_on_a_terminal() -> None:
