@@ -5,6 +5,7 @@ makes the calls in an epoch of its own: replies from before are not taken, and a
 """
 
 import secrets
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +42,7 @@ def drift_settings(bridge: Bridge, path: Path, runs: Sequence[Run], settings: Se
     :class:`UsageError` if there are no answers, or no judge that a file may choose.
     """
     drift = _drift(bridge)
-    task_run = _answers(bridge, drift, runs, settings.runs)
+    task_run = _answers(bridge, drift, path, runs, settings.runs)
     judges = settings.judges or _trusted_judges(bridge)
     _require_same_judge(bridge, judges, settings)
     folder = _folder(path)
@@ -112,7 +113,7 @@ def _drift(bridge: Bridge) -> Drift:
     return bridge.drift
 
 
-def _answers(bridge: Bridge, drift: Drift, given: Sequence[Run], runs: Path) -> TaskRun:
+def _answers(bridge: Bridge, drift: Drift, path: Path, given: Sequence[Run], runs: Path) -> TaskRun:
     """The run with the answers that the drift items are of: among those given, or below the folder of runs."""
     model = bridge.model(drift.model)
     for run in (*given, *_runs_below(runs, model.run_id if model else None)):
@@ -125,8 +126,8 @@ def _answers(bridge: Bridge, drift: Drift, given: Sequence[Run], runs: Path) -> 
                     return task_run
     raise UsageError(
         f"the drift items are answers of {shortened(drift.model, 80)}, and no run among those given or below {runs} "
-        f"holds them (run {model.run_id if model else 'unknown'}); give its folder: `judgebench bridge check FILE "
-        "--drift RUN`"
+        f"holds them (run {model.run_id if model else 'unknown'}); add its folder: `judgebench bridge check "
+        f"{shlex.quote(str(path))} --drift RUN`"
     )
 
 

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from judgebench import tasks
 from judgebench.analysis.bridging import left_out
 from judgebench.analysis.official_tables import OfficialTable, joined_vendors, official_table
 from judgebench.data.sources import read_outputs
 from judgebench.errors import UsageError
-from judgebench.models.opening import model_name, parse_model
+from judgebench.models.opening import model_name, parse_model, shutdown_of
 from judgebench.models.trained_by import NO_VENDORS, Vendors, vendor_of
 from judgebench.run.bridging import drawn_items
 from judgebench.run.dry_run import Stage, estimate
@@ -38,6 +39,8 @@ class BridgePlan(Struct, frozen=True, kw_only=True):
     """What a bridge would be made of."""
 
     task: str
+    spec: str
+    """The task as the user named it, with its options: what the commands that follow take."""
     metric: str
     """By whose official numbers the models are spread."""
     official_judge: str
@@ -78,7 +81,8 @@ def plan_bridge(
     loaded_task = load_task(spec, source_finder(settings), starter=False)
     table = official_table(official, loaded_task.task, vendors)
     name = _metric(loaded_task.task, table, metric)
-    judges = [model_name(parse_model(text, settings.judge_args)[0]) for text in settings.judges]
+    asked = settings.judges or _own_judges(loaded_task.task)
+    judges = [model_name(parse_model(text, settings.judge_args)[0]) for text in asked]
     judge_vendor = joined_vendors(judges, vendors)
     pinned = read_outputs(loaded_task.folder)
     able, others = _candidates(loaded_task, table, name, judge_vendor, vendors, sorted(pinned))
@@ -100,10 +104,11 @@ def plan_bridge(
     share = count * n / total
     return BridgePlan(
         task=loaded_task.task.label,
+        spec=_with_version(spec, loaded_task.task),
         metric=name,
         official_judge=table.about.judge,
         official_vendor=table.about.vendor,
-        judge=", ".join(settings.judges) or None,
+        judge=", ".join(asked) or None,
         judge_vendor=judge_vendor,
         models=tuple(
             PlannedModel(
@@ -122,7 +127,7 @@ def plan_bridge(
         usd_low=None if stage.usd_low is None else stage.usd_low * share,
         usd_likely=None if stage.usd_likely is None else stage.usd_likely * share,
         usd_high=None if stage.usd_high is None else stage.usd_high * share,
-        notes=tuple(_notes(settings, count, pinned=bool(pinned))),
+        notes=tuple(_notes(loaded_task.task, count, named=bool(asked), pinned=bool(pinned))),
     )
 
 
@@ -174,15 +179,29 @@ def judging_calls(settings: Settings) -> Stage:
     return next(stage for stage in stages if stage.stage == "judge")
 
 
-def _notes(settings: Settings, count: int, *, pinned: bool) -> list[str]:
+def _own_judges(task: Task) -> tuple[str, ...]:
+    """The task's own judges, chosen by its options or by default, if they are served."""
+    own = tuple(dict.fromkeys(task.judge_models.values()))
+    ends = [shutdown_of(*parse_model(text)) for text in own]
+    return () if any(end is not None and end.over for end in ends) else own
+
+
+def _with_version(spec: tasks.TaskSpec, task: Task) -> str:
+    """The task with its version and the user's options, as commands take it."""
+    return spec.text if tasks.is_file(spec.name) else replace(spec, version=task.version).text
+
+
+def _notes(task: Task, count: int, *, named: bool, pinned: bool) -> list[str]:
     found = []
     if count < LEAST_MODELS:
         found.append(f"a bridge of fewer than {LEAST_MODELS} models is refused")
     elif count < WEAK_MODELS:
         found.append(f"a bridge of fewer than {WEAK_MODELS} models is weak; {WEAK_MODELS} are advised, 12 are good")
-    if not settings.judges:
+    if not named:
+        own = ", ".join(sorted(set(task.judge_models.values())))
         found.append(
-            "without --judge it is not known whose models to leave out, and the USD are those of the usual judge"
+            f"the USD are those of {own}, which is served no longer, and it is not known whose models to leave out: "
+            "name a judge of today with --judge (`judgebench judges list --models`)"
         )
     if not pinned:
         found.append("no published answers are pinned for this task: get them from upstream, and judge them as file:…")

@@ -130,7 +130,9 @@ def make_bridge(
 
 
 def default_name(task: Task, judge: BridgeJudge, table: OfficialTable) -> str:
-    """What a bridge is called if the user does not say."""
+    """What a bridge is called if the user does not say: by the judges' prompts if both are one model."""
+    if judge.shown == table.about.judge and judge.told.judges:
+        return f"{task.name}-{'+'.join(map(_short, judge.told.judges))}-to-official"
     named = [model_name(parse_model(spec)[0]) for spec in judge.spec.split(", ") if spec] or judge.identity.split(", ")
     return f"{task.name}-{'+'.join(map(_short, named))}-to-{_short(table.about.judge)}"
 

@@ -6,7 +6,8 @@ and labels estimate what people would say. A cascade that takes no less than the
 Nothing is sent.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from msgspec import Struct
 from judgebench import tasks
 from judgebench.analysis.bridge_plans import judging_calls
 from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expected_width, require_agreement
+from judgebench.analysis.leaderboard import known_task
 from judgebench.analysis.official_tables import official_table
 from judgebench.analysis.published import unlike_published
 from judgebench.display import dollars, shortened
@@ -155,8 +157,10 @@ def ways_to(need: Need, settings: Settings) -> Ways:
         unit=found.metric.unit,
         wanted=need.half_width,
         examples=found.examples,
-        judge=", ".join(found.judge),
-        judged=found.judged,
+        judge=found.ready[0].judge_shown
+        if found.ready and found.bridged
+        else _told_apart(", ".join(found.judge), found.judges, found),
+        judged=found.judged or found.bridged,
         ways=ways,
         cheapest=None if best is None else best.kind,
         notes=tuple(_notes(found, ways)),
@@ -211,7 +215,8 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     def whole() -> Sequence[str]:
         return [example.id for example in loaded.data.examples]
 
-    bridged = ready is not None and stored is not None and not unlike(ready[0], stored.task_manifest, whole)
+    apart = unlike(ready[0], stored.task_manifest, whole) if ready and stored else ["no run"]
+    bridged = not apart
     return _Situation(
         need=need,
         task=task,
@@ -230,7 +235,9 @@ def _situation(need: Need, settings: Settings) -> _Situation:
         bridged=bridged,
         unfit=""
         if ready is None or bridged
-        else _unfit(ready[0], replace(settings, tasks=need.task, judges=judge, bridge=(str(need.bridge),))),
+        else _unfit(
+            ready[0], need, apart, replace(settings, tasks=need.task, judges=judge, bridge=(str(need.bridge),))
+        ),
         cost=cost,
     )
 
@@ -262,11 +269,17 @@ def _ready(path: Path, task: Task, metric: Metric) -> tuple[Bridge, BridgeMetric
     return bridge, found
 
 
-def _unfit(bridge: Bridge, settings: Settings) -> str:
-    """Why a bridge would predict no run by the judges of the settings, as ``eval`` would say; empty if it would."""
+def _unfit(bridge: Bridge, need: Need, apart: Sequence[str], settings: Settings) -> str:
+    """Why a bridge would predict no run by the judges of the settings, as ``eval`` would say; empty if it would.
+
+    ``apart`` are the fields in which the run that is there differs.
+    """
     of = f"the bridge {bridge.name} is only for runs that {shortened(bridge.judge_shown, 80)} judged"
     if bridge.judge.retired:
-        return f"{of}, which is served no longer; `judgebench score RUN --bridge` predicts such a run"
+        if need.run is not None:
+            return f"{of}, which is served no longer; {need.run} differs in {', '.join(apart[:6])}"
+        command = f"judgebench score RUN --bridge {shlex.quote(str(need.bridge))}"
+        return f"{of}, which is served no longer; `{command}` predicts such a run"
     try:
         judging_calls(settings)
     except OtherProtocol as error:
@@ -372,13 +385,32 @@ def _values(stored: TaskRun, metric: Metric) -> dict[str, float] | None:
     return {key: value for key, value in found.items() if value is not None}
 
 
+def _usual(task: Task) -> Task:
+    """The task with the judge of its published numbers, whichever the user chose by an option."""
+    return known_task(task.label, NO_FILES) or task
+
+
+def _official_judge(found: _Situation) -> str:
+    """The judge behind the published numbers."""
+    if found.ready is not None:
+        return found.ready[0].official_shown
+    usual = _usual(found.task).judge_models
+    return _told_apart(", ".join(sorted(set(_named(tuple(usual.values()))))) or "the official judge", usual, found)
+
+
+def _told_apart(judge: str, prompts: Iterable[str], found: _Situation) -> str:
+    """A judge's name, with its prompts if the planned and the official judge are one model with two of them."""
+    usual = _usual(found.task).judge_models
+    one_model = set(_named(found.judge)) == set(_named(tuple(usual.values())))
+    return f"{judge} as {', '.join(prompts)}" if one_model and not set(found.judges) <= set(usual) else judge
+
+
 # -- the ways
 
 
 def _bridge(found: _Situation) -> Way:
     need, metric = found.need, found.metric
-    official = ", ".join(sorted(set(_named(tuple(found.task.judge_models.values()))))) or "the official judge"
-    gives = f"what {official} would say, predicted"
+    gives = f"what {_official_judge(found)} would say, predicted"
     if found.official:
         why = "the official judge itself judged the run: its number needs no bridge"
         return Way(kind="bridge", gives=gives, possible=False, reason=why)
@@ -617,20 +649,22 @@ def _least(enough: Callable[[int], bool], most: int) -> int:
 
 def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
     notes = []
-    official = sorted(set(found.task.judge_models.values()))
+    official = sorted(set(_usual(found.task).judge_models.values()))
     if official and not any(map(_gone, official)):
         names = ", ".join(official)
         notes.append(f"the official judge is still served: {names} gives the official number itself, without a bridge")
-    for text in (*found.judge, *filter(None, [found.need.dear])):
+    asked = found.judge if found.need.dear is not None or not found.bridged else ()
+    for text in (*asked, *filter(None, [found.need.dear])):
         spec, arguments = parse_model(text)
         if unknown := unlisted(spec, arguments):
-            notes.append(f"{unknown}; `judgebench judges list` lists those that are")
+            notes.append(f"{unknown}; `judgebench judges list --models` lists those that are")
         if not is_here(spec):
             notes.append(f"{text} is not on this machine, and nobody has asked the hub whether it is there")
         if (end := shutdown_of(*parse_model(text))) is not None and end.soon:
             flag = "--judge" if text in found.judge else "--cascade"
             notes.append(
-                f"{text} is served until {end.day}: take a judge that lasts, with {flag} (`judgebench judges list`)"
+                f"{text} is served until {end.day}: take a judge that lasts, with {flag} (`judgebench judges list "
+                "--models`)"
             )
     labels = next(way for way in ways if way.kind == "labels")
     if labels.possible and labels.usd is None and found.need.usd_per_label is None:

@@ -1,5 +1,6 @@
 """``bridge make|show|check``: from a judge of today to the numbers of an official judge that nobody serves any more."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -95,18 +96,19 @@ def make(
         if runs:
             raise UsageError("--plan says which models to judge before there are runs; leave the runs out")
         from judgebench.analysis.bridge_plans import plan_bridge
+        from judgebench.cli.rendering import print_commands
         from judgebench.cli.rendering import show as show_as
 
         one = metric[0] if metric else None
         planned = plan_bridge(settings, official, plan, metric=one, vendors=known, items=items, ids=out)
         show_as("json" if json else "rich", planned, lambda: [_plan_sheet(planned)])
         if not json:
-            typer.echo("\n".join(_plan_commands(planned, out if items else None)))
+            print_commands(_plan_commands(planned, out if items else None))
         return
     if judge or judge_arg:
         raise UsageError("--judge and --judge-arg are for --plan: the runs say who judged them; leave them out")
     from judgebench.analysis.bridging import make_bridge
-    from judgebench.cli.rendering import print_beside
+    from judgebench.cli.rendering import print_beside, print_lines
     from judgebench.run.bridge_files import SUFFIX, require_same_bridge, with_earlier_drift, write_bridge
     from judgebench.run.loading import source_finder
 
@@ -131,7 +133,7 @@ def make(
         earlier = "1 earlier check of drift is" if lost == 1 else f"{lost} earlier checks of drift are"
         print_beside("note", [f"{earlier} not kept in {path}: the new bridge has other drift items or verdicts"])
     if not json:
-        typer.echo(f"\nwrote {path}; {_next_step(bridge, path)}")
+        print_lines(bridge, ["", f"wrote {path}; {_next_step(bridge, path)}"], as_json=False)
     if not force and _refused(bridge):
         raise typer.Exit(REFUSED)
 
@@ -244,14 +246,18 @@ def _task_files(task: str, tasks: str) -> tuple[str, str]:
 
 
 def _next_step(bridge: "Bridge", path: Path) -> str:
+    from judgebench.cli.rendering import COMMAND
+
     if _refused(bridge):
         return (
             "it is refused and predicts nothing: judge more models, spread over the official range "
             "(`judgebench bridge make --plan N` names some), and make it again"
         )
+    file = shlex.quote(str(path))
     if bridge.judge.retired:
-        return f"its judge is served no longer: use it for runs that it judged, judgebench score RUN --bridge {path}"
-    return f"use it with: judgebench eval … --bridge {path}"
+        told = "its judge is served no longer: use it for runs that it judged"
+        return f"{told}{COMMAND}judgebench score RUN --bridge {file}"
+    return f"use it with{COMMAND}judgebench eval … --bridge {file}"
 
 
 def _refused(bridge: "Bridge") -> bool:
@@ -308,7 +314,7 @@ def _ready_lines(ready: "Sequence[Bridge]") -> "Iterator[str]":
         metrics = ", ".join(f"{name} {bridge.metrics[name].status}" for name in bridge.metric_names)
         models = f"{len(bridge.included)} models, {bridge.label}"
         yield bridge.name
-        yield f"  from {bridge.judge_shown} to {bridge.official.judge}, {models}: {metrics}"
+        yield f"  from {bridge.judge_shown} to {bridge.official_shown}, {models}: {metrics}"
         yield from (f"  {line}" for line in served_lines(bridge))
         yield f"  use: judgebench score RUN --bridge {bridge.name}"
     yield "one of your own begins with: judgebench bridge make --plan 8 --task T --judge J"
@@ -399,7 +405,7 @@ def _plan_sheet(made: "BridgePlan") -> "Sheet":
         columns=(*words("model", "vendor"), *figures("official"), *words("answers")),
         rows=rows,
         notes=(
-            f"{made.items:,}{part} items each: {made.calls:,} calls of {made.judge or 'the usual judge'}; price: {usd}",
+            f"{made.items:,}{part} items each: {made.calls:,} calls of {made.judge or 'a judge'}; price: {usd}",
             f"chosen from {made.candidates} models; left out: {counted_reasons(made.left_out)}",
             *made.notes,
         ),
@@ -413,13 +419,11 @@ def _plan_commands(made: "BridgePlan", ids: Path | None) -> list[str]:
     models = [model.name for model in made.models if model.pinned]
     if not models:
         return []
-    flags = [*(f"-m published:{model}" for model in models), *([f"--ids {ids}"] if ids else []), "--out runs/bridge"]
+    flags = [f"-m {shlex.quote(f'published:{model}')}" for model in models]
+    flags += [f"--ids {shlex.quote(str(ids))}"] if ids else []
+    judges = [f"--judge {shlex.quote(judge)}" for judge in made.judge.split(", ")] if made.judge else ["--judge J"]
     items = f" --items {made.items}" if made.items != made.of_items else ""
     return [
-        f"judgebench eval -t {made.task} {' '.join(flags)}{_judge_flags(made)}",
-        f"judgebench bridge make runs/bridge --task {made.task}{items}",
+        f"judgebench eval -t {shlex.quote(made.spec)} {' '.join([*flags, '--out runs/bridge', *judges])}",
+        f"judgebench bridge make runs/bridge --task {shlex.quote(made.spec)}{items}",
     ]
-
-
-def _judge_flags(made: "BridgePlan") -> str:
-    return "".join(f" --judge {judge}" for judge in (made.judge or "").split(", ") if judge)

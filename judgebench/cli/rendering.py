@@ -1,6 +1,7 @@
 """What commands print on stdout: sheets or lines for people, JSON and CSV for programs."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -95,6 +96,27 @@ def print_lines(record: object, lines: Iterable[str], *, as_json: bool, prose: b
         print_json(record)
     else:
         typer.echo("\n".join(_for_terminal(lines) if prose or sys.stdout.isatty() else lines))
+
+
+def print_commands(commands: Iterable[str]) -> None:
+    """Print commands, one a line. A terminal gets a long one on several lines, which a shell takes as one."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for command in commands:
+        # A quoted text may hold what looks like a flag.
+        whole = width is None or len(command) <= width or "'" in command
+        typer.echo(command if whole else " \\\n".join(_broken(command, width or 0)))
+
+
+def _broken(command: str, width: int) -> list[str]:
+    """A command's lines: a flag stays with its value."""
+    first, *flags = re.split(r" (?=-)", command)
+    lines = [first]
+    for flag in flags:
+        if len(f"{lines[-1]} {flag} \\") > width:
+            lines.append(" " * FURTHER + flag)
+        else:
+            lines[-1] += f" {flag}"
+    return lines
 
 
 def _for_terminal(lines: Iterable[str]) -> Iterator[str]:

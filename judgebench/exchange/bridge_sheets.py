@@ -22,7 +22,7 @@ def bridge_sheets(bridge: Bridge, path: Path, *, verbose: bool) -> Iterator[Shee
             yield metric_sheet(bridge, name)
     else:
         yield _metrics_sheet(bridge, path)
-    yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge)), summary=True, asked=True)
+    yield Sheet(f"bridge {bridge.name}", notes=tuple(_about(bridge, path)), summary=True, asked=True)
 
 
 def served_lines(bridge: Bridge) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _metrics_sheet(bridge: Bridge, path: Path) -> Sheet:
         refused += [(name, reason) for reason in codes_in_words(metric.reasons, "refused: ")]
         marks += [(name, mark) for mark in codes_in_words(metric.marks, "mark: ")]
     return Sheet(
-        f"{bridge.official.judge} from {bridge.judge_shown}, {len(bridge.included)} models",
+        f"{bridge.official_shown} from {bridge.judge_shown}, {len(bridge.included)} models",
         (*words("metric", "status"), *figures("inside 95 %", "half-width", "mean error", "as it is")),
         tuple(rows),
         (
@@ -93,7 +93,7 @@ def metric_sheet(bridge: Bridge, name: str) -> Sheet:
     noted = any(row[-1] for row in rows)
     numbered = figures("judge", "official", "predicted without it", "95 % interval", "t")
     return Sheet(
-        title=f"{name}: {bridge.official.judge} from {bridge.judge_shown}, {metric.status}",
+        title=f"{name}: {bridge.official_shown} from {bridge.judge_shown}, {metric.status}",
         columns=(*words("model", "vendor"), *numbered, *(words("note") if noted else ())),
         rows=tuple(row if noted else row[:-1] for row in rows),
         notes=tuple(_evidence(bridge, name)),
@@ -158,15 +158,16 @@ def _models(m: float) -> str:
     return "ever more models" if m == float("inf") else f"{m:g}"
 
 
-def _about(bridge: Bridge) -> Iterator[str]:
+def _about(bridge: Bridge, path: Path) -> Iterator[str]:
     """Where a bridge comes from."""
     official, judge, items = bridge.official, bridge.judge, bridge.items
-    yield f"from {_by(bridge.judge_shown, judge.vendor)} to {_by(official.judge, official.vendor)}, on {bridge.label}"
+    first, second = _by(bridge.judge_shown, judge.vendor), _by(bridge.official_shown, official.vendor)
+    yield f"from {first} to {second}, on {bridge.label}"
     yield f"official numbers: {official.source}"
     ran = any(model.run_id is not None for model in bridge.models)
     served = f", served as {judge.served_model}" if judge.served_model else ""
     protocol = judge.protocol_hash.removeprefix("sha256:")[:12]
-    yield f"{'judge asked as' if ran else 'judged numbers:'} {judge.spec}{served}; protocol {protocol}"
+    yield f"{'judge asked as' if ran else 'judged numbers:'} {bridge.judge_named}{served}; protocol {protocol}"
     drawn = f"{items.k} random ones of {items.n:,}" if items.k else f"all {items.n:,}"
     out: dict[str, list[str]] = {}
     for model in bridge.models:
@@ -183,7 +184,7 @@ def _about(bridge: Bridge) -> Iterator[str]:
     yield from drift_lines(bridge)
     yield from codes_in_words(bridge.findings.reasons, "refused: ")
     yield from codes_in_words(bridge.findings.marks, "mark: ")
-    yield f"use: judgebench score RUN --bridge {bridge.name}" if not ran else "use: judgebench score RUN --bridge FILE"
+    yield f"use: judgebench score RUN --bridge {shlex.quote(str(path))}"
     yield (
         "a prediction is no measurement. It holds for models like these; training against the judge, or choosing among "
         "checkpoints by it, breaks the bridge, and nothing here shows it"
@@ -191,7 +192,7 @@ def _about(bridge: Bridge) -> Iterator[str]:
 
 
 def _by(name: str, vendor: str | None) -> str:
-    return f"{name} ({vendor or 'vendor unknown'})"
+    return f"{name} of {vendor}" if vendor else f"{name} (vendor unknown)"
 
 
 def drift_lines(bridge: Bridge) -> Iterator[str]:
@@ -199,8 +200,9 @@ def drift_lines(bridge: Bridge) -> Iterator[str]:
     drift = bridge.drift
     if drift is None:
         return
+    what = f"{len(drift.items)} answers of {drift.model}"
     if not drift.asked:
-        yield f"drift: {len(drift.items)} items of {drift.model}, not asked again yet"
+        yield f"drift: {what}, about which the judge has not been asked again yet"
     for asked in drift.asked[-3:]:
         p_value = drift.p_value_of(asked)
         pairs = [(b, a) for b, a in zip(drift.verdicts, asked.verdicts, strict=True) if a is not None]
@@ -211,7 +213,10 @@ def drift_lines(bridge: Bridge) -> Iterator[str]:
             if asked.served_model and asked.served_model != bridge.judge.served_model
             else ""
         )
-        yield f"drift: asked again on {asked.date}, {changed} of {len(pairs)} verdicts changed, p = {p}{served}"
+        yield (
+            f"drift: asked again on {asked.date} about {what}, {changed} of {len(pairs)} verdicts are others than "
+            f"those that the bridge of {bridge.created} is made of, p = {p}{served}"
+        )
 
 
 def counted_reasons(counts: Mapping[str, int]) -> str:

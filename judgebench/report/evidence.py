@@ -187,7 +187,7 @@ def _bridge_view(bridge: Bridge | None, rows: tuple[Predicted, ...]) -> BridgeVi
     return BridgeView(
         bridge.name,
         bridge.judge_shown,
-        bridge.official.judge,
+        bridge.official_shown,
         rows,
         tuple(one for one in metrics if one.name in wanted),
         about.lines,
@@ -200,7 +200,7 @@ def _metric_view(bridge: Bridge, name: str, sheet: Sheet, rows: Sequence[Predict
     ends = [end for one in points.values() for end in (one.official, one.low, one.high) if end is not None]
     scale = scale_of(ends, metric.range)
     guesses = [guess for row in rows if row.metric == name and (guess := _guess(row)) is not None]
-    axes = f"by {bridge.judge_shown}", f"by {bridge.official.judge}"
+    axes = f"by {bridge.judge_shown}", f"by {bridge.official_shown}"
     return MetricView(
         name=name,
         status=metric.status,

@@ -6,7 +6,7 @@ answer or a prompt. ``bridging`` applies a bridge to runs; ``stats.bridge`` has 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from judgebench.data.resources import resource
 from judgebench.display import shortened
 from judgebench.errors import RecordError, UsageError
 from judgebench.files import read_bytes
+from judgebench.models.opening import model_name, parse_model
 from judgebench.models.vendors import is_dated, shutdown, today, vendors
 from judgebench.records import Count, Number, Whole
 from judgebench.stats.bridge import BridgeFit, fit_bridge
@@ -274,8 +275,33 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     @property
     def judge_shown(self) -> str:
         """The judge of today in tables; with its prompt, if the official judge is the same model."""
-        prompts = ", ".join(self.judge.told.judges)
-        return f"{self.judge.shown} ({prompts})" if self.judge.shown == self.official.judge else self.judge.shown
+        return _with_prompts(self.judge.shown, self.judge.told.judges if self.one_model else ())
+
+    @property
+    def judge_named(self) -> str:
+        """The judge of today as its spec, with its prompt on the same terms."""
+        return _with_prompts(self.judge.spec, self.judge.told.judges if self.one_model else ())
+
+    @property
+    def official_shown(self) -> str:
+        """The official judge in tables, on the same terms: its prompt is the task's own."""
+        return _with_prompts(self.official.judge, self._official_prompts if self.one_model else ())
+
+    @property
+    def one_model(self) -> bool:
+        """Whether both judges are one model, with two prompts."""
+        return self.judge.shown == self.official.judge
+
+    @cached_property
+    def _official_prompts(self) -> tuple[str, ...]:
+        """The names of the task's judges that the official model plays, as far as the task is known here."""
+        try:
+            origin = tasks.find_registered(self.task)
+            usual = origin.task(self.task_version, {}, starter=False).judge_models if origin else {}
+        except UsageError:
+            return ()
+        models = self.official.judge.split(", ")
+        return tuple(name for name, spec in usual.items() if model_name(parse_model(spec)[0]) in models)
 
     @property
     def age_days(self) -> int:
@@ -309,8 +335,8 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
         if any(self.judge.served_model not in (None, one.served_model or self.judge.served_model) for one in asked):
             # The endpoint itself says that another model answers now.
             p_value = 0.0
-        alias = self.judge.served_model is None or not is_dated(self.judge.served_model)
-        undated = alias and not is_dated(self.judge.identity) and not self.judge.local
+        names = (self.judge.served_model or "", self.judge.identity)
+        undated = not self.judge.local and not any(all(map(is_dated, name.split(", "))) for name in names)
         return drift_rule(p_value, self.age_days) + Findings(
             (), ("alias",) if undated and not self.judge.retired else ()
         )
@@ -319,6 +345,11 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict
     def fits(self) -> Mapping[str, BridgeFit]:
         """The fit of each metric, computed from its numbers."""
         return {name: fit_metric(metric, self.models) for name, metric in self.metrics.items()}
+
+
+def _with_prompts(model: str, prompts: Iterable[str]) -> str:
+    named = ", ".join(prompts)
+    return f"{model} as {named}" if named else model
 
 
 def rule_of_vendors(

@@ -126,7 +126,7 @@ class OfficialNumber:
                 "bridge": self.bridge.name,
                 "bridge_hash": self.bridge.hash,
                 "judge": self.bridge.judge_shown,
-                "official_judge": self.bridge.official.judge,
+                "official_judge": self.bridge.official_shown,
                 "judged": self.judged,
                 "models": self.bridge.fits[self.metric].n,
                 "status": found.status,

@@ -161,8 +161,8 @@ def bridge_used(
     return BridgeUsed(
         name=bridge.name,
         hash=bridge.hash,
-        judge=bridge.judge.spec,
-        official_judge=bridge.official.judge,
+        judge=bridge.judge_named,
+        official_judge=bridge.official_shown,
         level=level,
         status={name: metric.status for name, metric in bridge.metrics.items()},
         marks={number.metric: number.prediction.marks for number in numbers},
@@ -175,7 +175,7 @@ def predicted_row(number: OfficialNumber, task: str, others: int = 0) -> Score:
     """A predicted number as a row of ``scores.json``, with what the bridge's own models say of it."""
     row, loo = number.score(task), number.bridge.fits[number.metric].loo
     about = {
-        "judge": number.bridge.judge.spec,
+        "judge": number.bridge.judge_named,
         "left_out": len(loo.models),
         "inside": sum(model.covered95 for model in loo.models),
         "mean_error": loo.mean_absolute_error,

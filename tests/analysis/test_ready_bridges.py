@@ -11,6 +11,7 @@ import pytest
 
 from judgebench.data.rows import read_rows
 from judgebench.run.bridge_files import SUFFIX, Bridge, read_bridge, ready_bridges
+from judgebench.run.predicting import bridge_used
 from tests import campaigns
 from tests.commands import judgebench
 from tests.made_bridges import cases
@@ -40,6 +41,21 @@ def test_each_follows_from_its_numbers(name: str) -> None:
     assert bridge.judge.unknown == ("sources",)
     assert bridge.drift is None
     assert "made of published numbers, without runs" in judgebench(["bridge", "show", name, "-v"], COLUMNS="200").stdout
+
+
+def test_two_judges_of_one_model_are_told_apart() -> None:
+    """By their prompts, wherever both are named; a model that is one judge alone needs no prompt."""
+    bridge = read_bridge(Path(COT))
+    judge = "gpt-4-1106-preview as alpaca_eval_cot_gpt4_turbo_fn"
+    official = "gpt-4-1106-preview as weighted_alpaca_eval_gpt4_turbo"
+    assert (bridge.judge_shown, bridge.judge_named, bridge.official_shown) == (judge, judge, official)
+    listed, shown = (judgebench(words, COLUMNS="250").stdout for words in (["bridge", "show"], ["bridge", "show", COT]))
+    assert f"from {judge} to {official}, 8 models" in listed
+    assert f"{official} from {judge}, 8 models" in shown
+    assert f"from {judge} of openai to {official} of openai, on alpacaeval@2" in shown
+    used = bridge_used(bridge, (), 0.95, "")
+    assert (used.judge, used.official_judge) == (judge, official)
+    assert read_bridge(Path(GPT)).official_shown == "gpt-4.1"
 
 
 def test_they_are_all() -> None:

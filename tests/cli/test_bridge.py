@@ -146,7 +146,8 @@ def test_what_show_says(judged: Judged, bridge: Path) -> None:
         "with 12",
         "with ever more models",
         "a prediction is no measurement",
-        "drift: 50 items of",
+        "drift: 50 answers of ",
+        "about which the judge has not been asked again yet",
         f"served as {JUDGE}",
         "tatsu-lab/alpaca_eval@cd543a1",
     ):
@@ -320,6 +321,15 @@ def test_a_plan_sends_nothing(judged: Judged) -> None:
     assert "4,025 calls" in shown
     assert f"\njudgebench eval -t alpacaeval@2 -m published:{made['models'][0]['name']} -m published:" in shown
     assert "\njudgebench bridge make runs/bridge --task alpacaeval@2\n" in shown
+    evaluator = ["--task", "alpacaeval:judge=weighted_alpaca_eval_gpt4.1", *judged.second.files]
+    shown = judgebench(["bridge", "make", "--plan", "5", *evaluator], COLUMNS="200").stdout
+    assert "4,025 calls of openai:gpt-4.1-2025-04-14" in shown
+    spec = "alpacaeval@2:judge=weighted_alpaca_eval_gpt4.1"
+    assert f"\njudgebench eval -t {spec} -m published:" in shown
+    assert f"\njudgebench bridge make runs/bridge --task {spec}\n" in shown
+    unnamed = judgebench(["bridge", "make", "--plan", "5", *judged.flags], COLUMNS="400").stdout
+    assert "the USD are those of openai:gpt-4-1106-preview, which is served no longer" in unnamed
+    assert " --out runs/bridge --judge J\n" in unnamed
     part = json.loads(judgebench([*command, "--items", "100", "--json"]).stdout)
     assert part["calls"] == 500
     ended = judgebench(["bridge", "make", "--plan", "50", *judged.flags], code=2)
@@ -449,5 +459,10 @@ def test_drift(judged: Judged, bridge: Path, tmp_path: Path, start_chat_server: 
     run = read_run(judged.runs["gpt4"])
     number = predict(stale, JudgedRun.of(run, run.tasks["alpacaeval"]), metric="win_rate")
     assert number.prediction.reasons == ("stale",)
-    shown = judgebench(["bridge", "show", path, "-v"], COLUMNS="200").stdout
+    assert stale.drift is not None
+    shown = judgebench(["bridge", "show", path, "-v"], COLUMNS="400").stdout
+    about = (
+        f"drift: asked again on {stale.drift.asked[0].date} about 50 answers of {stale.drift.model}, 0 of 50 verdicts"
+    )
+    assert f"{about} are others than those that the bridge of {stale.created} is made of, p = 1" in shown
     assert "refused: the judge has changed since it judged the bridge" in shown

@@ -198,6 +198,27 @@ def test_another_evaluator_of_the_official_model_is_not_official(
     found = planned(command, 12, *flags, "--judge", CHEAP, "--baseline", tmp_path / "run")
     assert found["ways"]["bridge"]["possible"]
     assert "official judge itself" not in json.dumps(found)
+    ready = "alpacaeval-alpaca_eval_cot_gpt4_turbo_fn-to-official"
+    own = planned(command, 40, *flags, "--baseline", tmp_path / "run", "--bridge", ready)
+    assert (own["judge"], own["judged"]) == ("gpt-4-1106-preview as alpaca_eval_cot_gpt4_turbo_fn", True)
+    bridge = own["ways"]["bridge"]
+    assert bridge["gives"] == "what gpt-4-1106-preview as weighted_alpaca_eval_gpt4_turbo would say, predicted"
+    assert bridge["reason"] == f"the bridge {ready} is refused: out_of_range"
+    assert "take a judge that lasts" not in " ".join(own["notes"])
+    other = ready.replace("cot_", "")
+    apart = planned(command, 40, *flags, "--baseline", tmp_path / "run", "--bridge", other)["ways"]["bridge"]["reason"]
+    assert f"{tmp_path / 'run'} differs in judges.alpaca_eval_cot_gpt4_turbo_fn" in apart
+    scored = command("score", tmp_path / "run", *flags).out
+    assert "judge: gpt-4-1106-preview as alpaca_eval_cot_gpt4_turbo_fn; protocol" in " ".join(scored.split())
+
+
+def test_an_evaluator_chosen_by_an_option_is_not_the_official_judge(flags: Flags, command: Command) -> None:
+    """The bridge still leads to the published numbers, and the evaluator does not give them."""
+    what = ("plan", "--task", "alpacaeval:judge=weighted_alpaca_eval_gpt4.1", "--metric", "win_rate", *flags, "--json")
+    found = json.loads(command(*what, "--half-width", 12).out)
+    (bridge,) = (way for way in found["ways"] if way["kind"] == "bridge")
+    assert bridge["gives"] == "what gpt-4-1106-preview would say, predicted"
+    assert "the official judge is still served" not in " ".join(found["notes"])
 
 
 def test_a_judge_that_is_nobody_s_is_no_free_checkpoint(flags: Flags, command: Command) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from judgebench.errors import UsageError
 from judgebench.models.trained_by import base_vendor_of, vendor_of
@@ -149,6 +150,25 @@ def test_r3_alias() -> None:
     undated = {**PROTOCOL, "judges": {"j": {"prompt_and_rule": "p", "model": "gpt-4.1"}}}
     bridge = good_bridge(judge="gpt-4.1", served_model="gpt-4.1")
     assert found(bridge, protocol=undated, served=("gpt-4.1",)) == ((), ("alias",))
+
+
+@pytest.mark.parametrize(
+    ("name", "dated"),
+    [
+        ("gpt-4-0613", True),
+        ("gpt-4-1106-preview", True),
+        ("gpt-4-0125-preview", True),
+        ("gemini-2.5-flash-preview-09-2025", True),
+        ("gpt-4-turbo-preview", False),
+        ("gpt-4-0613, gpt-4.1-2025-04-14", True),
+        ("gpt-4.1, gpt-4.1-2025-04-14", False),
+    ],
+)
+def test_r3_snapshots(name: str, dated: bool) -> None:
+    """R3: a snapshot of four digits is a date, before ``preview`` too; each judge of a jury needs one of its own."""
+    bridge = good_bridge(judge=name, served_model=None)
+    judge = structs.replace(bridge.judge, spec="http://localhost:8000/v1#it")
+    assert structs.replace(bridge, judge=judge).findings.marks == (() if dated else ("alias",))
 
 
 def test_r4_vendor() -> None:
