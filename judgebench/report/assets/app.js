@@ -1,5 +1,5 @@
 // @ts-check
-import { address, el, parsed, visible } from "./core.js";
+import { address, el, painted, parsed, visible } from "./core.js";
 import { chosen } from "./filter.js";
 import { readIndex, sample } from "./data.js";
 import { watch } from "./live.js";
@@ -116,6 +116,18 @@ async function showView() {
   const view = el("div", {}, trail(task, at, settings), sampleView(report, task, at, found, settings, set));
   place(view, visible(task.ids[at]), shown.split("?")[0] !== here.split("?")[0]);
   shown = here;
+  void readAhead(task, at, settings);
+}
+
+/** Unpack the next sample of the list while this one is looked at. */
+async function readAhead(/** @type {any} */ task, /** @type {number} */ at, /** @type {Map<string, string>} */ settings) {
+  const here = location.hash;
+  const places = chosen(task, settings);
+  const own = places.indexOf(at);
+  const next = own < 0 ? undefined : places[own + 1];
+  await painted();
+  // What is missing is said when it is wanted.
+  if (next !== undefined && location.hash === here) await sample(task, next).catch(() => {});
 }
 
 /** The view of numbers of that name, and of that task or run if one is named. */
