@@ -24,10 +24,10 @@ Html = Annotated[
 
 def require_place(html: Path | None) -> None:
     """Raise :class:`UsageError` if the page would replace a file that is none; nothing was asked or computed so far."""
-    from judgebench.report.page import is_page
-
     if html is None:
         return
+    from judgebench.report.page import is_page
+
     if html.exists() and not is_page(html):
         raise UsageError(f"{html} exists and is no report of judgebench, so it is kept; choose another name")
     if not html.parent.is_dir():
@@ -36,12 +36,12 @@ def require_place(html: Path | None) -> None:
 
 def write_page(html: Path | None, runs: Iterable[Any], start: str, **given: Any) -> "Links | None":
     """Write the page, if one is asked for, say where it is on stderr, and return the links into it."""
+    if html is None:
+        return None
     from judgebench import api
     from judgebench.cli.rendering import print_beside
     from judgebench.report.links import Links
 
-    if html is None:
-        return None
     made = api.make_report(*runs, out=html, overwrite=True, start=start, **given)
     print_beside("report", [f"{html}{start}"])
     return Links(html, made.record)
