@@ -71,12 +71,16 @@ class Usage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """Includes the tokens of the thinking part, whether or not the provider counts them here."""
     estimated: bool = False
     """Whether the provider did not report some of these tokens, so that they are an upper estimate."""
+    cached_tokens: Whole = 0
+    """Those of the prompts' tokens that the provider had in its own cache, noted of batches. They cost less than prices
+    say."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             estimated=self.estimated or other.estimated,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
         )
 
 

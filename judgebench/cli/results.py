@@ -12,7 +12,7 @@ from judgebench.cli.rendering import NUMBERS, Format, print_beside, score_name, 
 from judgebench.display import figure, interval, reasons, shortened
 from judgebench.exchange.layout import Layout
 from judgebench.exchange.sheets import Bounds, Cell, Column, Figure, Inner, Sheet, figures, words
-from judgebench.records import EarlyStop, Score
+from judgebench.records import EarlyStop, Score, Usage
 from judgebench.run.folder import Manifest, Results, TaskManifest
 from judgebench.run.overview import overview_of
 from judgebench.run.unread import DETAIL as IF_UNREAD
@@ -106,7 +106,7 @@ def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose
         if finding.flagged
     )
     spending = [] if manifest.spending is None else _spending(manifest.spending)
-    return [*sheets, summary(run, flagged, spending)]
+    return [*sheets, summary(run, flagged, [*spending, *_from_cache(manifest)])]
 
 
 def _flat(results: Results) -> Sheet:
@@ -212,6 +212,16 @@ def _predicted(task_manifest: TaskManifest, results: Results) -> Sheet | None:
         tuple(dict.fromkeys(notes)),
         asked=True,
     )
+
+
+def _from_cache(manifest: "Manifest") -> list[str]:
+    """How many tokens of prompts the vendor had in its cache, if it said so of any."""
+    counts = [counts for session in manifest.sessions for task in session.counts.values() for counts in task.values()]
+    usage = sum((one.usage for one in counts), Usage())
+    if not usage.cached_tokens:
+        return []
+    share = f"{usage.cached_tokens:,} of {usage.prompt_tokens:,} prompt tokens"
+    return [f"prompt cache: {share} were in the vendor's cache and cost less than is counted here"]
 
 
 def _spending(spending: "Spending") -> list[str]:

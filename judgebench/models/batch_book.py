@@ -192,6 +192,12 @@ class BatchBook:
         """All batches, the oldest first."""
         return self._batches("ORDER BY created")
 
+    def running(self, run: str) -> int:
+        """How many batches of a run are at their vendors, or may be."""
+        with self._using:
+            query = "SELECT COUNT(*) FROM batches WHERE run = ? AND state IN (?, ?)"
+            return int(self._database.execute(query, (run, SUBMITTING, RUNNING)).fetchone()[0])
+
     def keys(self, token: str) -> set[bytes]:
         """The keys of a batch's calls."""
         with self._using:

@@ -168,7 +168,7 @@ class CallStore:
                 self._reader = opened.enter_context(closing(connect(path, synchronous="FULL")))
                 self.claims = Claims(path, lambda key: bool(self.held([key])))
             except (OSError, sqlite3.Error) as error:
-                raise self._problem("opened", error) from error
+                raise self.problem("opened", error) from error
             opened.pop_all()
         self._batches: BatchBook | None = None
         self._answered: set[str] = set()
@@ -329,7 +329,7 @@ class CallStore:
             with self._reading:
                 yield self._reader
         except sqlite3.Error as error:
-            raise self._problem(action, error) from error
+            raise self.problem(action, error) from error
 
     def _migrate(self) -> None:
         with transaction(self._writer):
@@ -375,7 +375,7 @@ class CallStore:
                 self._book(rows)
             self.claims.release(row.key for row in rows)
         except sqlite3.Error as error:
-            problem = self._problem("written", error)
+            problem = self.problem("written", error)
         for row in rows:
             row.on_done(problem)
 
@@ -397,7 +397,8 @@ class CallStore:
             self._writer.executemany("INSERT OR IGNORE INTO answered VALUES (?)", [(identity,) for identity in new])
             self._answered |= new
 
-    def _problem(self, action: str, error: Exception) -> UsageError:
+    def problem(self, action: str, error: Exception) -> UsageError:
+        """The error for a file that cannot be used, with what to do."""
         text = str(error)
         if "locked" in text or "busy" in text:
             advice = (

@@ -6,6 +6,7 @@ Each is a ``Model`` around a ``Model``; :class:`Budget` is the limit that all me
 """
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for finished replies to be committed."""
 PREFETCH = 8
 """Requests pulled before the model wants them, so that it does not wait for the pulling thread."""
-POLL_SECONDS = 0.2
-"""How often to look for the reply to a call that another process has in flight."""
+POLL_SECONDS, POLLING_PAUSES = 0.2, 20
+"""How often to look for the replies to calls that another process has in flight: after so long, and so many times as
+long as the last look took."""
 
 
 @dataclass
@@ -85,6 +87,11 @@ class Wrapper:
     def concurrency(self) -> int | None:
         """How many requests the inner model answers at once, if each of them is paid."""
         return self._model.concurrency if isinstance(self._model, Served | Wrapper) else None
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is asked in batches, so that nobody knows when a reply comes."""
+        return isinstance(self._model, Wrapper) and self._model.batched
 
     @property
     def retries(self) -> Counter[str]:
@@ -347,21 +354,25 @@ class _StoredSession:
 
     def _look(self) -> None:
         """Watch the calls that other processes have in flight, until none is left."""
+        pause = POLL_SECONDS
         try:
             while True:
                 with self._changed:
-                    if self._changed.wait_for(lambda: self._stopped, POLL_SECONDS):
+                    if self._changed.wait_for(lambda: self._stopped, pause):
                         return
                     keys = list(self._elsewhere)
                     if not keys:
                         self._looker = None
                         return
+                begun = time.monotonic()
                 # First the free ones, then the held ones: a call is stored before its claim is released.
                 free = set(self._store.claims.free(keys))
                 held = set(self._store.held(keys))
                 for key in keys:
                     if not (key in held and self._found(key)) and key in free:
                         self._take_back(key)
+                # Thousands of calls may be in a batch of another process for hours.
+                pause = max(POLL_SECONDS, POLLING_PAUSES * (time.monotonic() - begun))
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             self._out.put(error)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from judgebench.activity import Activity, current
 from judgebench.display import clock, printable
 from judgebench.models import Gauge
+from judgebench.models.wrappers import Wrapper
 from judgebench.records import Generation, StageCounts
 from judgebench.run.progress_lines import (
     ASCII,
@@ -179,7 +180,7 @@ class _Watch:
         items_per_second, tokens_per_second = None, None
         if finished and counts.seconds > 0:
             items_per_second, tokens_per_second = counts.asked / counts.seconds, tokens / counts.seconds
-        elif flows:
+        elif flows and not _batched(run, key[1]):
             items, meter = self._items.setdefault(key, _Meter()), self._tokens.setdefault(key, _Meter())
             items.add(now, counts.asked)
             meter.add(now, tokens)
@@ -217,7 +218,8 @@ class _Watch:
             meter = self._items.setdefault(stage, _Meter())
             if asked or any(run.flows[stage] for key, run in stages.items() if key[1] == stage):
                 meter.add(now, asked)
-            per_second = meter.per_second(now, asked)
+            waits = any(_batched(run, stage) for key, run in stages.items() if key[1] == stage)
+            per_second = None if waits else meter.per_second(now, asked)
             speed += per_second or 0.0 if left else 0.0
             seconds = _seconds_left([found for found in own if found.left])
             if seconds is None and left and per_second:
@@ -257,6 +259,11 @@ def _finished(run: RunningTask, stage: str, counts: StageCounts) -> bool:
     """Whether a stage has nothing more to do."""
     every = stage == "generate" or len(run.sent_to_judges) >= len(run.data.examples)
     return every and 0 < counts.total <= counts.done
+
+
+def _batched(run: RunningTask, stage: str) -> bool:
+    """Whether some of a stage's replies come when a vendor has done with a batch, so that there is no speed."""
+    return any(isinstance(flow.model, Wrapper) and flow.model.batched for flow in run.flows[stage])
 
 
 def _costs(run: RunningTask, stage: str) -> bool:

@@ -102,6 +102,8 @@ class Runner:
         self._bridges = NO_BRIDGES
         self._lost: list[Gauge] = []
         """What was under way when the work was broken off."""
+        self._batches = 0
+        """Batches that went on at their vendors when the work was broken off."""
         self._folders: list[TaskFolder] = []
         self._alone = ExitStack()
         """Holds the lock of the run folder."""
@@ -124,6 +126,8 @@ class Runner:
             if (begun := {stage: counts for stage, counts in stages.items() if counts.done})
         ]
         kept = f"{self.folder.path} keeps {'; '.join(parts)}" if parts else f"nothing is finished in {self.folder.path}"
+        if self._batches:
+            kept += "; a batch goes on at its vendor" if self._batches == 1 else f"; {self._batches} batches go on"
         rows, tokens = (sum(getattr(gauge, name) for gauge in self._lost) for name in ("rows", "tokens"))
         if not rows:
             return kept
@@ -562,6 +566,8 @@ class Runner:
             yield
         except BaseException as error:
             self._lost = [gauge for task in run.tasks for gauge in task.lost.values()]
+            if self._models.in_batches:
+                self._batches = self._models.store.batches.running(run.manifest.account)
             self._end(run, status_of(error))
             raise
 

@@ -1,6 +1,7 @@
 """Whole runs in batches, against a server of both vendors' batch protocols."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ def server(vendor: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """The server, where nothing goes wrong, with waits that are short and a store of its own."""
     monkeypatch.setenv("OPENAI_BASE_URL", vendor.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", vendor.root_url)
     monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(batching, "LEAST_POLL_SECONDS", 0.05)
     monkeypatch.setattr(batching, "LINGER_SECONDS", 0.3)
@@ -87,6 +89,20 @@ def test_a_run_in_batches_equals_a_live_run(server: Server, tmp_path: Path, monk
     assert verdicts(tmp_path / "faulty") == verdicts(tmp_path / "live")
     (counted,) = manifest_of(tmp_path / "faulty").sessions[-1].retries.values()
     assert {"batch missing", "batch error 500"} == counted.keys()
+
+
+@pytest.mark.parametrize("model", ["openai:gpt-4.1", "anthropic:claude-haiku-4-5"])
+def test_answers_are_generated_in_batches(server: Server, tmp_path: Path, model: str) -> None:
+    """A candidate at a vendor is asked in batches too. Of a system message that all prompts share, the vendor says that
+    it was in its cache, which is counted and shown; single calls are recorded as ever.
+    """
+    task = ["--tasks", f"{SUMS}:items=30", "--system", "Add. " * 1000]
+    arguments = ["eval", "--model", model, *task, "--out", tmp_path / "run", "--batch-api", "on", "-q"]
+    said = judgebench(arguments).stdout
+    assert "100.00" in said
+    assert re.search(r"prompt cache: 36,250 of [0-9,]+ prompt tokens", " ".join(said.split()))
+    usages = [one.usage.cached_tokens for one in RunFolder(tmp_path / "run").task("sums").generations()]
+    assert sorted(usages) == [0, *[1250] * 29]
 
 
 def test_the_next_start_fetches_what_an_earlier_one_submitted(server: Server, tmp_path: Path) -> None:

@@ -61,6 +61,14 @@ def reply(path: str, body: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
         PROTOCOLS[path].reply({"choice": choice, "model": body["model"], "usage": usage})
     )
+    # What is marked, or long enough, is in the cache.
+    if path == MESSAGES and isinstance(body.get("system"), list):
+        found["usage"]["cache_read_input_tokens"] = len(body["system"][0]["text"]) // 4
+    first = body["messages"][0]
+    if path == CHAT and first["role"] == "system" and len(first["content"]) > 4096:
+        found["usage"]["prompt_tokens"] += len(first["content"]) // 4
+        found["usage"]["total_tokens"] += len(first["content"]) // 4
+        found["usage"]["prompt_tokens_details"] = {"cached_tokens": len(first["content"]) // 4}
     return found
 
 

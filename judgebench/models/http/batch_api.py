@@ -28,6 +28,7 @@ METADATA = "judgebench"
 CLOCKS_APART_SECONDS = 900.0
 """How far the clocks of this machine and the vendor's may be apart."""
 WINDOW = "24h"
+MOST_COUNTED = 10**9
 REFUSALS = ("invalid_request_error", "request_too_large", "not_found_error", "authentication_error", "permission_error")
 """Anthropic's words for errors that a second try would meet again."""
 
@@ -188,7 +189,8 @@ class FileBatches(BatchApi):
             for other in self._client.batches.list(limit=100):
                 if (other.created_at or since) < since:
                     return None
-                if (other.metadata or {}).get(METADATA) == batch.token or other.input_file_id == batch.place:
+                of_file = bool(batch.place) and other.input_file_id == batch.place
+                if (other.metadata or {}).get(METADATA) == batch.token or of_file:
                     return self._seen(other)
         return None
 
@@ -236,8 +238,8 @@ class FileBatches(BatchApi):
             word=word,
             ended=word in ("completed", "failed", "expired", "cancelled"),
             rejected=(self._endpoint.redacted(said) or "no reason given") if word == "failed" else "",
-            done=int(getattr(counts, "completed", 0) or 0),
-            failed=int(getattr(counts, "failed", 0) or 0),
+            done=_count(getattr(counts, "completed", None)),
+            failed=_count(getattr(counts, "failed", None)),
             files=tuple(file for file in (batch.output_file_id, batch.error_file_id) if file),
         )
 
@@ -315,7 +317,8 @@ class MessageBatches(BatchApi):
                 if other.created_at.timestamp() < since:
                     break
                 counts = other.request_counts
-                size = sum((counts.processing, counts.succeeded, counts.errored, counts.canceled, counts.expired))
+                parts = (counts.processing, counts.succeeded, counts.errored, counts.canceled, counts.expired)
+                size = sum(map(_count, parts))
                 if other.id in known or size != len(keys):
                     continue
                 seen = self._seen(other)
@@ -376,8 +379,8 @@ class MessageBatches(BatchApi):
             batch_id=self._text(batch.id),
             word=word,
             ended=word == "ended",
-            done=int(counts.succeeded or 0),
-            failed=int((counts.errored or 0) + (counts.canceled or 0) + (counts.expired or 0)),
+            done=_count(counts.succeeded),
+            failed=sum(map(_count, (counts.errored, counts.canceled, counts.expired))),
             files=(batch.results_url,) if batch.results_url else (),
         )
 
@@ -418,6 +421,11 @@ def _text(value: Any, endpoint: Endpoint) -> str:
     if not isinstance(value, str) or not value or len(value) > 200 or not value.isprintable():
         raise BatchFault(None, f"it gave {endpoint.redacted(repr(value))[:60]} for a name")
     return value
+
+
+def _count(value: Any) -> int:
+    """A number of calls that the endpoint gave; 0 for what is none."""
+    return value if isinstance(value, int) and 0 <= value <= MOST_COUNTED else 0
 
 
 def _word(value: Any) -> str:

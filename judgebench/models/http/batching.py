@@ -13,6 +13,7 @@ is much, else by itself.
 """
 
 import re
+import sqlite3
 import threading
 import time
 import uuid
@@ -34,7 +35,7 @@ from judgebench.models.http.batch_api import BatchApi, BatchFault, Seen, Undecid
 from judgebench.models.http.model import HttpChat
 from judgebench.models.http.pacing import retry_after
 from judgebench.models.http.run import LONGEST_WAIT_SECONDS
-from judgebench.models.http.wire import NoAnswer
+from judgebench.models.http.wire import NoAnswer, cached_tokens
 from judgebench.models.pricing import FREE, most_tokens
 from judgebench.models.wrappers import MOST_IN_BATCHES, Account, Budget, Wrapper
 from judgebench.records import Completion, Request, Usage
@@ -58,6 +59,8 @@ HOPELESS_FAULTS = 12
 """If an endpoint fails so often in a row, the run ends; the batch goes on, and so does the next start."""
 REFUSED = re.compile(r"error 4(?!08|09|25|29)\d\d")
 """What a call met in a batch that it would meet again in any other."""
+MOST_STRAY_LINES = 1000
+"""Lines of results beyond three for each call that are read at most."""
 CLOSE_SECONDS = 2.0
 
 
@@ -77,6 +80,11 @@ class Batched(Wrapper):
     def concurrency(self) -> int:
         """How many requests can wait for a batch."""
         return MOST_IN_BATCHES
+
+    @property
+    def batched(self) -> bool:
+        """It is."""
+        return True
 
     @property
     def answered_before(self) -> bool:
@@ -261,6 +269,8 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
                     if not self._over():
                         self._awake.wait(self._seconds_to_wait())
             end = self._end or self._feed.error
+        except sqlite3.Error as error:
+            end = self._model.store.problem("read or written", error)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             end = error
         finally:
@@ -561,7 +571,9 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             self._unusable(key, "no_logprobs", completion.usage)
             return
         self._endpoint.answered += 1
-        self._yield(key, msgspec.structs.replace(completion, batched=True))
+        cached = min(cached_tokens(place.reply), completion.usage.prompt_tokens)
+        usage = msgspec.structs.replace(completion.usage, cached_tokens=cached)
+        self._yield(key, msgspec.structs.replace(completion, batched=True, usage=usage))
 
     def _yield(self, key: bytes, completion: Completion) -> None:
         asked = self._asked.pop(key)
@@ -655,7 +667,8 @@ def fetch(book: BatchBook, api: BatchApi, batch: Batch, seen: Seen, *, last: boo
 
     The results may end early, or lack calls that the vendor counts as answered; the ``last`` time that is how it is.
     """
-    came, found = 0, api.results(seen)
+    # No honest file is longer, whatever comes twice.
+    came, found = 0, islice(api.results(seen), 3 * batch.calls + MOST_STRAY_LINES)
     try:
         while part := list(islice(found, 500)):
             book.keep(batch.token, part)

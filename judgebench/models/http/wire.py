@@ -320,6 +320,19 @@ def usage(request: Request, prompt: Any, completion: Any, total: Any = None) -> 
     )
 
 
+def cached_tokens(data: bytes) -> int:
+    """How many of a prompt's tokens the endpoint read from its cache, by whichever protocol's name; 0 if unsaid.
+
+    >>> cached_tokens(b'{"usage": {"prompt_tokens_details": {"cached_tokens": 7}}}')
+    7
+    """
+    told = fields(fields(decoded(data)).get("usage"))
+    details = (
+        fields(told.get(name)).get("cached_tokens") for name in ("prompt_tokens_details", "input_tokens_details")
+    )
+    return next((found for value in (told.get("cache_read_input_tokens"), *details) if (found := count(value))), 0)
+
+
 def count(value: Any) -> int | None:
     """A number of tokens; ``None`` for an impossible one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
