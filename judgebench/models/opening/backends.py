@@ -326,7 +326,7 @@ HF = Backend(
 )
 REWARD = Backend(
     name="reward",
-    spelling=f"reward:ID (a reward model, as judge; reward:{TINY} ships with the program)",
+    spelling="reward:ID (a reward model, as judge)",
     open=_open_reward,
     arguments={**_SCORING_ARGUMENTS, "revision": str, "trust_remote_code": _flag},
     check_target=_check_reward,
