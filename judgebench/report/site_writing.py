@@ -10,10 +10,8 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
 import msgspec
 
@@ -24,10 +22,10 @@ from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import sha256_of
 from judgebench.report.collect import collect
 from judgebench.report.page import Packed, packed_report, parts
-from judgebench.report.site import Site, SiteRun
+from judgebench.report.site import Site, SiteRun, judges_of
 from judgebench.report.site_pages import pages
 from judgebench.run.folder import usable
-from judgebench.run.judge_marks import marks, marks_of
+from judgebench.run.judge_marks import AuditMark, marks, marks_of
 from judgebench.run.manifests import package_versions
 from judgebench.run.reading import Run
 
@@ -144,11 +142,11 @@ def _note(place: Path, keys: Mapping[str, str]) -> None:
 def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Written) -> dict[str, str]:
     """Write the pages of runs and comparisons that have changed; return the keys of all that are there."""
     keys, prints = {}, {run.origin: fingerprint(run.run) for run in site.runs}
-    failed: set[str] = set()
+    audits, program, failed = marks(), _program(), set[str]()
     for page, runs in _reports(site):
         if failed & {run.origin for run in runs}:
             continue
-        key = _key(site, runs, prints)
+        key = _key(site, runs, prints, audits, program)
         if before.get(page) == key and (place / page).is_file():
             keys[page] = key
             done.kept.append(page)
@@ -192,24 +190,21 @@ def fingerprint(run: Run) -> str:
     return found.hexdigest()
 
 
-def _key(site: Site, runs: Sequence[SiteRun], prints: Mapping[str, str]) -> str:
+def _key(
+    site: Site, runs: Sequence[SiteRun], prints: Mapping[str, str], audits: Sequence[AuditMark], program: str
+) -> str:
     """The hash of everything that a page of runs is made of, this program and the audits of its judges among it."""
-    audits = [
+    found = [
         mark.text
         for run in runs
         for own in run.run.tasks.values()
-        for mark in marks_of(own.task_manifest.protocol, _marks())
+        if judges_of(own.task_manifest)
+        for mark in marks_of(own.task_manifest.protocol, audits)
     ]
-    made = [_program(), site.shown.told, audits, [(run.name, prints[run.origin]) for run in runs]]
+    made = [program, site.shown.told, found, [(run.name, prints[run.origin]) for run in runs]]
     return hashlib.sha256(msgspec.json.encode(made)).hexdigest()
 
 
-@cache
-def _marks() -> list[Any]:
-    return marks()
-
-
-@cache
 def _program() -> str:
     """The hash of what makes pages: of this room of the program, and its templates."""
     found = hashlib.sha256(package_versions().get("judgebench", "").encode())
