@@ -1,5 +1,6 @@
 """A site in a real browser: tables are filtered, sorted and pinned by mouse and by keys, and nothing is asked for."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.commands import judgebench
+from tests.made_runs import write_run
 from tests.patience import wait_for
+from tests.report.hostile import write_hostile
 from tests.report.looking import PHONE, READY, WIDE, Look, chromium, looking
 from tests.report.test_in_browser import axe_script, serious
-from tests.report.test_site import write_all
+from tests.report.test_site import HOSTILE, write_all
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -19,6 +22,19 @@ pytestmark = pytest.mark.requires_chromium
 
 ROWS = """number => [...document.querySelectorAll("table.board")[number].tBodies[0].rows]
     .filter((row) => !row.hidden).map((row) => row.dataset.model)"""
+SPOILT = """() => {
+    const bad = window.ran === undefined ? [] : ["a script ran"];
+    if (document.documentElement.scrollWidth > innerWidth) bad.push("wider than the window");
+    const forbidden = /^(script|img|iframe|style|object|embed|base|link|meta|video|math|use)$/;
+    for (const one of document.querySelectorAll("main *")) {
+        if (forbidden.test(one.localName)) bad.push(one.localName);
+        for (const { name, value } of one.attributes) {
+            if (/^on|^(srcdoc|src|action|formaction|ping)$/.test(name)) bad.push(name);
+            if (name === "href" && !/^(#|[\\w./%-]+(#|$))/.test(value)) bad.push(value);
+        }
+    }
+    return bad;
+}"""
 FIRST = """model => [...document.querySelectorAll("table.board")]
     .findIndex((table) => table.tBodies[0].rows[0].dataset.model === model)"""
 
@@ -33,7 +49,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser(site: Path) -> "Iterator[Browser]":
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site of a run that was made to break it, in a folder with such a name, beside a harmless one."""
+    folder = tmp_path_factory.mktemp("hostile")
+    write_hostile(folder / "runs" / HOSTILE, 0)
+    write_run(folder / "runs" / "mine", [1.0, 0], model="mine", answers=["a", "b"])
+    judgebench(["report", "runs", "--html", "site/"], cwd=folder)
+    return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def browser(site: Path, hostile: Path) -> "Iterator[Browser]":
     """A browser, which is started when all is there."""
     with chromium() as started:
         yield started
@@ -155,3 +181,50 @@ def test_every_page_can_be_used_by_everybody(theme: str, size: dict[str, int], b
             look.page.evaluate(axe_script())
             assert serious(look) == [], page
             assert look.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page
+
+
+def visible(look: Look, selector: str) -> bool:
+    """Whether some of it is on the paper."""
+    return any(one.is_visible() for one in look.page.locator(selector).all())
+
+
+def sheets(look: Look) -> int:
+    """How many sheets of paper a page takes."""
+    return look.page.pdf(format="A4").count(b"/Type /Page\n")
+
+
+def test_a_sample_is_printed_below_its_numbers(look: Look, site: Path) -> None:
+    """On paper stand the summary and the open sample, in dark letters; neither buttons, filters nor other views."""
+    page = next(site.glob("runs/mine-*/index.html")).relative_to(site).as_posix()
+    opened(look, f"{page}#/s/gsm8k%40chat/item-0001")
+    look.settled()
+    assert not visible(look, "#view-summary")
+    look.page.emulate_media(media="print", color_scheme="dark")
+    assert visible(look, "#view-summary table")
+    assert visible(look, "#made article")
+    assert not any(visible(look, own) for own in ("header.top", ".trail", ".tools", "#view-runs", "#view-cost"))
+    assert look.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert 2 <= sheets(look) <= 4
+    opened(look, f"{page}#/runs")
+    assert not visible(look, "#view-summary")
+    assert visible(look, "#view-runs")
+
+
+def test_leaderboards_are_printed_whole(look: Look) -> None:
+    """On sheets that lie on their side, without what only a screen needs."""
+    look.page.emulate_media(media="print")
+    assert visible(look, "table.board")
+    assert not any(visible(look, own) for own in ("#search", "button.pin", "header.top"))
+    width, height = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", look.page.pdf(format="A4"))[0]
+    assert float(width) > float(height)
+
+
+def test_runs_that_were_made_to_break_it_break_nothing(browser: "Browser", hostile: Path) -> None:
+    """Names of models, tasks, judges, metrics and folders are text on every page, and nothing in them runs."""
+    pages = sorted(hostile.rglob("*.html"))
+    assert len(pages) > 8
+    with looking(browser, hostile) as look:
+        for page in pages:
+            opened(look, page.relative_to(hostile).as_posix())
+            assert look.page.evaluate(SPOILT) == [], page
+            assert look.page.locator("main h1:visible").count() == 1, page
