@@ -129,6 +129,7 @@ def figures(
     whole = paid * (batched.total() + single.total()) / (batched.total() / 2 + single.total())
     return {
         "calls": items * rounds,
+        "batches": sum(event["event"] == "batch" for event in events),
         "in batches": batched.total(),
         "in more than one batch": batched.total() - len(batched),
         "batched and sent by themselves": len(batched.keys() & single.keys()),

@@ -158,6 +158,22 @@ class BatchBook:
             self._database.execute("DELETE FROM batch_calls WHERE token = ?", (token,))
             self._database.execute("DELETE FROM batches WHERE token = ?", (token,))
 
+    def drop_collected(self, tokens: Iterable[str]) -> None:
+        """Forget those of the batches of which nothing can have been submitted."""
+        for token in tokens:
+            if (batch := self.batch(token)) is not None and batch.state == COLLECTING:
+                self.drop(token)
+
+    def holds(self, identity: str) -> bool:
+        """Whether calls of a model are in batches that have answered them, or may yet, and not in the store."""
+        query = (
+            "SELECT 1 FROM batches JOIN batch_calls USING (token) WHERE identity = ? "
+            "AND (state != 'fetched' OR reply IS NOT NULL) "
+            "AND NOT EXISTS (SELECT 1 FROM calls WHERE calls.key = batch_calls.key) LIMIT 1"
+        )
+        with self._using:
+            return self._database.execute(query, (identity,)).fetchone() is not None
+
     def forget(self, key: bytes) -> None:
         """Forget that a call was in a batch which left it unanswered: it is sent in another way."""
         with self._using:

@@ -60,19 +60,29 @@ def in_batches(
 
 
 def batched(
-    model: Endpoint, spec: ModelSpec, settings: OpenSettings, store: CallStore, account: Account, budget: Budget
+    model: Endpoint,
+    spec: ModelSpec,
+    settings: OpenSettings,
+    store: CallStore,
+    account: Account,
+    budget: Budget,
+    *,
+    begins: bool,
 ) -> Model:
-    """The model, asked in batches if its endpoint takes any: vendors do, and another server is asked."""
+    """The model, asked in batches if its endpoint takes any: vendors do, and another server is asked.
+
+    Unless it ``begins`` batches, it goes on with those that the store knows, so that nothing is paid twice.
+    """
     from judgebench.models.http.batch_api import serves_batches
     from judgebench.models.http.batching import Batched
     from judgebench.models.http.model import HttpChat
 
     assert isinstance(model, HttpChat)
-    if spec.backend is HTTP and not serves_batches(model):
+    if begins and spec.backend is HTTP and not serves_batches(model):
         return model
     account.billed = False
     how = BatchedModel(spec=spec.text, arguments=settings.arguments, api_key_env=settings.api_key_env)
-    return Batched(model, store, account, budget, msgspec.json.encode(how).decode())
+    return Batched(model, store, account, budget, msgspec.json.encode(how).decode(), begins=begins)
 
 
 def _named(specs: Mapping[ModelSpec, object]) -> str:

@@ -304,9 +304,10 @@ class ModelPool:
         account = Account(price, billed=not spec.local)
         self._accounts.append(account)
         inner = opened
-        if self.in_batches and isinstance(opened, Endpoint):
-            inner = batched(opened, spec, settings, self.store, account, self.budget)
-        meter = Metered(inner, price, self.budget, batched=inner is not opened)
+        if isinstance(opened, Endpoint) and (self.in_batches or self.store.batches.holds(opened.identity)):
+            begins = self.in_batches
+            inner = batched(opened, spec, settings, self.store, account, self.budget, begins=begins)
+        meter = Metered(inner, price, self.budget, batched=self.in_batches and inner is not opened)
         stored = Stored(meter, self.store, self.in_flight, account=account)
         self._opened[spec] = Opened(stored, price)
         return self._opened[spec]

@@ -120,6 +120,20 @@ def test_the_next_start_fetches_what_an_earlier_one_submitted(server: Server, tm
     assert "nothing to cancel" in judgebench(["batches", "cancel", listed["batch"]], code=2).stderr
 
 
+def test_a_start_without_batches_goes_on_with_those_that_run(server: Server, tmp_path: Path) -> None:
+    """What was submitted is waited for and not bought again, also by a run that would submit no more: whoever forgets
+    the flag pays nothing twice.
+    """
+    since, arguments = len(server.events()), words(tmp_path, "run", "--batch-api", "on", items=60)
+    _stop_after_submitting(arguments)
+    judgebench(words(tmp_path, "run", "--batch-api", "off", items=60))
+    judgebench(words(tmp_path, "another", items=70))
+    assert len(verdicts(tmp_path / "run")) == 2 * 60
+    assert len(verdicts(tmp_path / "another")) == 2 * 70
+    counts = asked_since(server, since)
+    assert (counts["batch"], counts["live"]) == (59, 11)
+
+
 def test_a_cancelled_batch_is_asked_again(server: Server, tmp_path: Path) -> None:
     """``batches cancel`` asks for no more of it; the next start asks for what it left open."""
     server.set(work_ms=60_000)

@@ -53,7 +53,7 @@ FEWEST_AGAIN = 20
 """If a batch leaves fewer requests unanswered than this, they are sent one by one."""
 MOST_BATCHES = 2
 """A request that so many batches left unanswered is sent by itself."""
-MOST_FETCHES = 3
+MOST_FETCHES = 5
 """How often results are fetched that end too early; then what has come is all."""
 HOPELESS_FAULTS = 12
 """If an endpoint fails so often in a row, the run ends; the batch goes on, and so does the next start."""
@@ -67,10 +67,15 @@ CLOSE_SECONDS = 2.0
 class Batched(Wrapper):
     """A model behind an endpoint whose requests are sent in batches."""
 
-    def __init__(self, endpoint: HttpChat, store: CallStore, account: Account, budget: Budget, how: str) -> None:
-        """``how`` says how the model is opened again, for whoever finds its batches in the store."""
+    def __init__(
+        self, endpoint: HttpChat, store: CallStore, account: Account, budget: Budget, how: str, *, begins: bool = True
+    ) -> None:
+        """``how`` says how the model is opened again, for whoever finds its batches in the store. Unless it ``begins``
+        batches, it only goes on with those that the store knows, and sends other requests by themselves.
+        """
         super().__init__(endpoint)
         self.endpoint, self.store, self.account, self.budget, self.how = endpoint, store, account, budget, how
+        self.begins = begins
         self.api: BatchApi = batch_api(endpoint)
         self.on_discarded = endpoint.on_discarded
         self._streams: list[_BatchStream] = []
@@ -314,8 +319,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
     def _leave(self) -> None:
         """Forget what was not submitted, and let others look after what may have been."""
         try:
-            for token in self._claimed & {*self._to_submit, *([self._collecting.token] if self._collecting else [])}:
-                self._book.drop(token)
+            self._book.drop_collected(self._claimed)
             self._claims.release(token.encode() for token in self._claimed)
         except Exception:  # noqa: BLE001 - the store is closed: the next start finds the same
             return
@@ -360,10 +364,15 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
 
     def _collect(self, keys: Sequence[bytes]) -> None:
         """Put calls into a batch once the endpoint has answered one."""
-        if self._endpoint.answered:
-            self._gather(keys)
+        if not self._model.begins:
+            for key in keys:
+                self._send_live(key)
             return
         probing = bool(self._held) or bool(self._extra)
+        # Under a budget that has no room for a single call, nothing is known of the endpoint before the batch.
+        if self._endpoint.answered or (keys and not probing and not self._set_aside(keys[0])):
+            self._gather(keys)
+            return
         self._held += keys
         if self._held and not probing:
             self._send_live(self._held.pop(0))
@@ -517,14 +526,13 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             return
         try:
             seen = self._api.look(batch.batch_id)
-            watch.faults = 0
             watch.name, watch.done, watch.calls = seen.batch_id, seen.done + seen.failed, batch.calls
             if (seen.word, seen.done, seen.failed) != (batch.word, batch.done, batch.failed):
                 self._book.change(token, word=seen.word, done=seen.done, failed=seen.failed)
             if seen.rejected:
                 self._rejected(batch, seen)
             elif not seen.ended:
-                age = time.time() - batch.created
+                age, watch.faults = time.time() - batch.created, 0
                 watch.at = time.time() + min(max(age / POLLS_OF_AGE, LEAST_POLL_SECONDS), MOST_POLL_SECONDS)
             elif fetch(self._book, self._api, batch, seen, last=watch.fetches + 1 >= MOST_FETCHES):
                 self._settle(token)
@@ -608,8 +616,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         """Send a request by itself, at the price of such; the books know of it before."""
         request = self._asked[key].request
         whole = self._price.at_most(request)
-        extra = whole - self._price.at_most(request, batched=True)
-        if not self._model.budget.reserve(extra, given_up=lambda: True):
+        if not self._set_aside(key):
             for dropped in (key, *self._held):
                 del self._asked[dropped]
             self._held = []
@@ -618,10 +625,20 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
                 "budget has left. Everything finished is kept: start the same command with a larger --budget to go on."
             )
             return
-        self._extra[key] = extra
         self._book.forget(key)
         self._claims.charge(key, self._model.account.run, whole)
         self._live.send(key, request)
+
+    def _set_aside(self, key: bytes) -> bool:
+        """Set aside what a single call costs beyond the price for batches, if the budget has so much left."""
+        request = self._asked[key].request
+        if key not in self._extra:
+            whole = self._price.at_most(request)
+            extra = whole - self._price.at_most(request, batched=True) if self._model.begins else 0.0
+            if not self._model.budget.reserve(extra, given_up=lambda: True):
+                return False
+            self._extra[key] = extra
+        return True
 
     def _take_live_replies(self) -> None:
         while True:
@@ -673,8 +690,8 @@ def fetch(book: BatchBook, api: BatchApi, batch: Batch, seen: Seen, *, last: boo
         while part := list(islice(found, 500)):
             book.keep(batch.token, part)
             came += sum(one.reply is not None for one in part)
-    except BatchFault:
-        if not last:
+    except BatchFault as fault:
+        if not last or fault.status is not None:
             raise
     if came < seen.done and not last:
         return False

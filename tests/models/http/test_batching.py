@@ -1,6 +1,7 @@
 """Models that are asked in batches, against a server of both vendors' batch protocols that their own SDKs speak to."""
 
 import re
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,11 @@ import msgspec
 import openai
 import pytest
 
-from judgebench.errors import BudgetExceeded, ModelError
-from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch
+from judgebench.errors import BudgetExceeded, ModelError, UsageError
+from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch, BatchBook
 from judgebench.models.call_store import CallStore, call_key
-from judgebench.models.http import batching
+from judgebench.models.http import batch_api, batching
+from judgebench.models.http.batch_api import BatchFault, Seen
 from judgebench.models.http.batching import Batched
 from judgebench.models.http.model import HttpChat, anthropic_chat, openai_chat
 from judgebench.models.opening import parse_model, price_of
@@ -282,8 +284,8 @@ def test_a_budget_holds_for_batches(server: Server, tmp_path: Path) -> None:
     with asking(tmp_path, "openai", "budget", budget=20.5 * each) as model:
         found = []
         with pytest.raises(BudgetExceeded):
-            found.extend(model.complete(iter(questions(1000))))
-        assert 20 <= len(found) < 1000
+            found.extend(model.complete(iter(questions(100))))
+        assert 20 <= len(found) < 100
     with CallStore(tmp_path / "calls.sqlite") as store:
         assert store.spending("r").usd <= 20.5 * each
         assert store.spending("r").calls == len(found)
@@ -300,6 +302,47 @@ def test_an_endpoint_without_batches_is_told(server: Server, tmp_path: Path, mon
 
 def _not_found(*_: object) -> str:
     raise batching.BatchFault(404, "not here")
+
+
+def test_a_batch_stays_written_down_unless_nothing_can_have_been_submitted(server: Server, tmp_path: Path) -> None:
+    """The store fails between a submission and its note: the batch stays in doubt, and the next start finds it."""
+    change, since = BatchBook.change, len(server.events())
+
+    def failing(book: BatchBook, token: str, **values: object) -> None:
+        if values.get("state") == RUNNING:
+            raise sqlite3.OperationalError("disk I/O error")
+        change(book, token, **values)
+
+    with asking(tmp_path, "openai", "noted late") as model:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(BatchBook, "change", failing)
+            with pytest.raises(UsageError, match="disk I/O error"):
+                answers(model, questions(10))
+        assert [batch.state for batch in model._store.batches.batches()] == [SUBMITTING]
+    with asking(tmp_path, "openai", "noted late") as model:
+        answers(model, questions(10))
+    assert set(submissions(server, since=since).values()) == {1}
+
+
+@pytest.mark.parametrize("given", ["two\nlines", "", "x" * 300, None, 7])
+def test_a_name_that_is_none_is_a_fault(given: object) -> None:
+    """A server's ids are shown and written down, so each is one short line."""
+    with pytest.raises(BatchFault):
+        batch_api._text(given, openai_chat("x", only_identity=True))
+
+
+def test_results_are_fetched_from_the_endpoint_alone(server: Server) -> None:
+    """A message batch's results that lie at another host are not fetched: the key would go there."""
+    api = batching.batch_api(chat("anthropic", "x"))
+    seen = Seen(batch_id="b", word="ended", ended=True, files=("http://elsewhere.example/results",))
+    with pytest.raises(ModelError, match=r"elsewhere\.example"):
+        next(api.results(seen))
+
+
+def test_a_line_longer_than_any_reply_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server cannot fill the memory with one line."""
+    monkeypatch.setattr(batch_api, "MAX_BODY_BYTES", 10)
+    assert list(batch_api.lines_of([b"one\n", b"12345678", b"90123", b"456\ntwo", b"\n"])) == [b"one", b"two"]
 
 
 def test_the_server_speaks_the_sdks_protocols(server: Server) -> None:
