@@ -5,8 +5,11 @@ must be is defined by its group: ``tasks`` for benchmarks, ``models.opening.back
 """
 
 import importlib.util
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
 
@@ -14,7 +17,23 @@ from judgebench.errors import JudgebenchError, UsageError
 
 
 def installed(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of a group. A package whose list of entry points cannot be read counts as having none."""
+    """The entry points of a group. A package whose list of entry points cannot be read counts as having none.
+
+    A table of many tasks asks often, and all packages are read each time unless the folders they lie in are as before.
+    """
+    return _installed(group, tuple(map(_stamp, sys.path)))
+
+
+def _stamp(folder: str) -> tuple[str, int]:
+    """A folder of packages with the time of its last change: what is installed or removed changes it."""
+    try:
+        return folder, os.stat(folder or ".").st_mtime_ns
+    except (OSError, ValueError):
+        return folder, 0
+
+
+@lru_cache(maxsize=16)
+def _installed(group: str, _: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
     try:
         found: Iterable[EntryPoint] = entry_points(group=group)
     except Exception:  # noqa: BLE001 - one damaged package must not hide the others
