@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from judgebench.cli import options
+from judgebench.display import counted
 from judgebench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _site(
     from judgebench.analysis.leaderboard import across_tasks, of_tasks_of_runs
     from judgebench.cli.leaderboard import boards
     from judgebench.report.site import Board, Shown, Site, SiteRun, broken_of, localised, origins, pairs_of
-    from judgebench.report.site_writing import write_site
+    from judgebench.report.site_writing import require_place, write_site
 
     task = shown["task"]
     own = [run for run in found.readable if task is None or any(task in one.names for one in run.tasks.values())]
@@ -172,12 +173,14 @@ def _site(
         raise UsageError(f"there is no run to make a site of{f': {reasons}' if reasons else ''}")
     names = dict(zip((str(run.path) for run in own), origins(given, [run.path for run in own]), strict=True))
     runs = [SiteRun(run, names[str(run.path)]) for run in own]
+    pairs = pairs_of(runs, baseline)
+    require_place(runs, place)
     ranked = api.leaderboard(*map(api.Run, own), task=task, published=True, tasks=tasks)
     groups = of_tasks_of_runs(localised(ranked.groups, names))
     site = Site(
         runs=tuple(runs),
         boards=tuple(Board(sheet, group) for group, sheet in boards(groups, across_tasks(groups))),
-        pairs=tuple(pairs_of(runs, baseline)),
+        pairs=tuple(pairs),
         broken=broken_of(given, found.unreadable),
         shown=Shown(**shown),
     )
@@ -194,6 +197,6 @@ def _print_site(written: "Written", *, json: bool) -> None:
         print_json({"path": str(first), **lists, "broken": dict(written.broken)})
         return
     typer.echo(
-        f"{first}: {len(written.written)} pages written, {len(written.kept)} as they were, "
+        f"{first}: {counted(len(written.written), 'page')} written, {len(written.kept)} as they were, "
         f"{len(written.removed)} removed; opens in any browser, and in any static host"
     )

@@ -21,6 +21,7 @@ from judgebench.records import Score
 from judgebench.report.bridge_plots import Curve, Guess, Point, left_out, regression
 from judgebench.report.collect import Report, TaskReport
 from judgebench.report.plots import Scale, axis, scale_of
+from judgebench.report.views import Doubt
 from judgebench.run.bridge_files import Bridge, read_bridge, ready_bridges
 from judgebench.run.judge_marks import AuditMark, marks_of
 from judgebench.run.predicting import approximately, evidence, measured_name
@@ -45,6 +46,16 @@ class AuditView:
 def audits_of(report: Report) -> Mapping[str, list[AuditMark]]:
     """What audits say of the judges of each task, by its label."""
     return {task.label: marks for task in report.tasks if (marks := _marks(task))}
+
+
+def doubts(report: Report) -> Iterator[Doubt]:
+    """The judges that an audit calls unfit."""
+    for label, marks in audits_of(report).items():
+        for mark in marks:
+            if mark.unfit:
+                yield Doubt(
+                    printable(f"{label}: an audit says of the judge {mark.judge}: {mark.unfit}", 500), "#/judge"
+                )
 
 
 def _marks(task: TaskReport) -> list[AuditMark]:

@@ -19,11 +19,10 @@ from typing import IO, TYPE_CHECKING, Any
 from judgebench.data.resources import resource
 from judgebench.display import printable
 from judgebench.errors import UsageError
-from judgebench.report import views
+from judgebench.report import evidence, views
 from judgebench.report.address import address
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
-from judgebench.report.evidence import audit_views, audits_of, bridge_views
 from judgebench.report.judging import judge_views
 from judgebench.report.slices import encoded, packed, packed_samples
 
@@ -148,14 +147,14 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "summary": views.score_tables(report, groups=False),
         "tables": views.score_tables(report, groups=True),
         "leads": list(views.leads(report)),
-        "doubts": list(views.doubts(report)),
+        "doubts": [*views.doubts(report), *evidence.doubts(report)],
         "lengths": [views.length_plot(report, task) for task in report.tasks],
         "compared": views.compared(report),
         "facts": views.facts(report),
         "judges": judge_views(report),
-        "audits": audits_of(report),
-        "cards": audit_views(report),
-        "bridges": bridge_views(report),
+        "audits": evidence.audits_of(report),
+        "cards": evidence.audit_views(report),
+        "bridges": evidence.bridge_views(report),
         "costs": cost_views(report),
         "unlike": views.unlike(report),
         "sources": [views.sources(task) for task in report.tasks],

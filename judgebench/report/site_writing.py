@@ -61,7 +61,7 @@ def write_site(site: Site, place: Path, *, overwrite: bool = False) -> Written:
 
     Raises :class:`UsageError` if the folder holds anything else, or if it cannot be written.
     """
-    before = _require_place(site, place)
+    before = require_place(site.runs, place)
     done = Written(place)
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ def write_site(site: Site, place: Path, *, overwrite: bool = False) -> Written:
     return done
 
 
-def _require_place(site: Site, place: Path) -> dict[str, str]:
-    """The pages that are there; raise :class:`UsageError` for a folder that is no place for a site."""
+def require_place(runs: Sequence[SiteRun], place: Path) -> dict[str, str]:
+    """The pages that are there; raise :class:`UsageError` for a folder that is no place for a site of these runs."""
     own = Path(os.path.realpath(place))
-    for run in site.runs:
+    for run in runs:
         if own.is_relative_to(folder := Path(os.path.realpath(run.run.path))) or folder.parent == own:
             raise UsageError(
                 f"a site was to be written into {place}, where the run {run.run.path} lies; give a folder of its own "
@@ -147,7 +147,7 @@ def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Wri
         if failed & {run.origin for run in runs}:
             continue
         key = _key(site, runs, prints, audits, program)
-        if before.get(page) == key and (place / page).is_file():
+        if before.get(page) == key and _is_whole(place / page):
             keys[page] = key
             done.kept.append(page)
             continue
@@ -162,6 +162,11 @@ def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Wri
         keys[page] = key
         done.written.append(page)
     return keys
+
+
+def _is_whole(page: Path) -> bool:
+    """Whether a page is there with its slices."""
+    return page.is_file() and any(page.parent.glob(f"{SLICES}*"))
 
 
 def _reports(site: Site) -> Iterable[tuple[str, Sequence[SiteRun]]]:
@@ -236,8 +241,9 @@ def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> None:
         with replacing(page) as file:
             for part in parts(report, found, start=start, folder=folder.name, home="../../index.html"):
                 file.write(part.encode("utf-8", "replace"))
-    for other in page.parent.glob(f"{SLICES}*"):
-        if other != folder and not other.is_symlink():
+    # Those of an earlier page, and what a killed process left.
+    for other in page.parent.iterdir():
+        if other.name.startswith((SLICES, f".{SLICES}")) and other != folder and not other.is_symlink():
             shutil.rmtree(other, ignore_errors=True)
 
 

@@ -72,6 +72,7 @@ def test_a_judges_card_stands_beside_its_numbers(run: Path) -> None:
     page = page_of(run)
     assert "same winner in both orders 81.2 % (n = 96, 70–90); it must not be used" in page
     assert "<b>81.2 %</b> same winner in both orders" in page
+    assert "talks@1: an audit says of the judge openai:judge-1: it must not be used" in page
     assert "judge of talks@1" in page
     assert "judge-2" not in page
     judgebench(["report", run.parent, "--html", "site/"], cwd=run.parents[1])
