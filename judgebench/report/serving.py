@@ -129,9 +129,11 @@ class Pages:
             begun = self._spent()
             folder = Path(self._root.name) / f"{len(self._made)}-{state}"
             folder.mkdir(exist_ok=True)
-            self._made.append((state, self._write(folder, state), folder))
+            try:
+                self._made.append((state, self._write(folder, state), folder))
+            finally:
+                self._wait_until = self._clock() + PAUSES * (self._spent() - begun)
             self._failed = False
-            self._wait_until = self._clock() + PAUSES * (self._spent() - begun)
             for _, _, old in self._made[:-KEPT]:
                 for file in [*old.rglob("*.*")]:
                     file.unlink(missing_ok=True)
