@@ -1,9 +1,6 @@
 """``doctor``: what would run where, and one command for each gap; never the value of a key."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +12,8 @@ from tests.sandboxes import WHY_NOT
 
 def rows(tmp_path: Path, **environment: str) -> dict[str, dict[str, str]]:
     """What ``doctor --json`` says, by check."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "judgebench", "doctor", "--json"],
-        env={**os.environ, "JUDGEBENCH_CACHE": str(tmp_path / "cache"), "JUDGEBENCH_MIRROR": "", **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    given = {"JUDGEBENCH_CACHE": str(tmp_path / "cache"), "JUDGEBENCH_MIRROR": "", **environment}
+    ended = judgebench(["doctor", "--json"], **given)
     return {row["check"]: row for row in json.loads(ended.stdout)}
 
 

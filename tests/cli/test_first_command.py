@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -13,13 +12,7 @@ from tests.commands import judgebench
 from tests.processes import judgebench_process
 from tests.starter_sets import TASKS, expected_win_rate
 
-
-def evaluate(folder: Path) -> dict[str, Any]:
-    """Run it in ``folder`` and return what ``--json`` prints."""
-    arguments = ["eval", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", TASKS, "--starter", "--json"]
-    ended = judgebench_process(arguments, cwd=folder)
-    assert ended.returncode == 0, ended.stderr
-    return dict(json.loads(ended.stdout))
+COMMAND = ["eval", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", TASKS, "--starter", "--json"]
 
 
 def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) -> None:
@@ -27,7 +20,9 @@ def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) 
     task's headline is the first metric that it lists.
     """
     pytest.importorskip("torch")
-    results = evaluate(tmp_path)
+    ended = judgebench_process(COMMAND, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    results = json.loads(ended.stdout)
     (win_rate,) = (
         score["value"]
         for score in results["scores"]
@@ -43,7 +38,7 @@ def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) 
     (run,) = json.loads(judgebench(["runs", "list", folder, "--json"]).stdout)
     infos = [json.loads(judgebench(["tasks", "info", task, "--json"]).stdout) for task in TASKS.split(",")]
     assert [task["metric"] for task in run["tasks"]] == [info["metrics"][0] for info in infos]
-    again = evaluate(tmp_path)
+    again = json.loads(judgebench(COMMAND, cwd=tmp_path).stdout)
     assert again["scores"] == results["scores"]
     manifest = msgspec.json.decode((tmp_path / again["run"] / "manifest.json").read_bytes())
     (session,) = manifest["sessions"]
