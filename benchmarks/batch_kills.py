@@ -34,6 +34,8 @@ from tests.servers.launch import Server, batch_server  # noqa: E402
 SUMS = ROOT / "tests" / "fixtures" / "sums" / "task.py"
 PROCESSES = 3
 BUDGET = 1.0
+JUDGES = {"openai": "openai:gpt-4.1-2025-01-{:02d}", "anthropic": "anthropic:claude-haiku-4-5-202501{:02d}"}
+"""A judge for each round; their prices are those of the names without the date."""
 
 
 def write_answers(path: Path, items: int) -> None:
@@ -87,19 +89,20 @@ def killed(processes: "list[subprocess.Popen[str]]", rng: random.Random) -> tupl
     return done, well
 
 
-def campaign(kills: int, items: int, seed: int, longest: float = 7.0) -> dict[str, object]:
+def campaign(kills: int, items: int, seed: int, *, vendor: str = "openai", longest: float = 7.0) -> dict[str, object]:
     """The figures of one campaign; no process lives longer than ``longest`` seconds but in the end."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, batch_server(create_ms=150, work_ms=1500, live_ms=20) as server:
         place = Path(folder)
         cache = {"JUDGEBENCH_CACHE": str(place / "cache"), "PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "sk-x"}
-        environment = {**os.environ, **cache, "OPENAI_BASE_URL": server.base_url}
+        served = {"OPENAI_BASE_URL": server.base_url, "ANTHROPIC_BASE_URL": server.root_url}
+        environment = {**os.environ, **cache, **served}
         write_answers(place / "answers.json", items)
         done = rounds = 0
         runs: list[Path] = []
         while done < kills:
             rounds += 1
-            judge, own = f"openai:gpt-4.1-2025-01-{rounds:02d}", [place / f"{rounds}-{n}" for n in range(PROCESSES)]
+            judge, own = JUDGES[vendor].format(rounds), [place / f"{rounds}-{n}" for n in range(PROCESSES)]
             commands = [command(place / "answers.json", run, judge, items) for run in own]
             runs += own
             complete = False
@@ -162,8 +165,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--items", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--vendor", choices=JUDGES, default="openai")
     options = parser.parse_args()
-    found = campaign(options.kills, options.items, options.seed)
+    found = campaign(options.kills, options.items, options.seed, vendor=options.vendor)
     print(json.dumps(found, indent=2))
     raise SystemExit(0 if kept(found, options.items) else 1)
 
