@@ -146,7 +146,7 @@ def chosen_batches(store: CallStore, names: Sequence[str]) -> list[Batch]:
 
 def look_after(store: CallStore, batch: Batch) -> Batch:
     """Ask the vendor how a batch is, fetch its results if it has ended, and return it as it is then."""
-    from judgebench.models.http.batching import MOST_FETCHES, fetch
+    from judgebench.models.http.batch_parts import MOST_FETCHES, fetch
 
     if batch.state != RUNNING:
         return batch

@@ -38,7 +38,7 @@ def server(vendor: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("ANTHROPIC_BASE_URL", vendor.root_url)
     monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(batching, "LEAST_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(batching, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(batching, "LINGER_SECONDS", 0.6)
     yield vendor
     vendor.set(work_ms=50, missing=0, errored=0)
 

@@ -72,6 +72,13 @@ def reply(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def tokens(found: dict[str, Any]) -> tuple[int, int]:
+    """The tokens of a prompt and its reply, as the vendor bills them."""
+    told = found["usage"]
+    names = ("prompt_tokens", "completion_tokens") if "prompt_tokens" in told else ("input_tokens", "output_tokens")
+    return told[names[0]], told[names[1]]
+
+
 @dataclass
 class Batch:
     """One batch."""
@@ -129,8 +136,9 @@ class BatchServer:
         except Refusal as refusal:
             return PROTOCOLS[request.path].error(400, str(refusal), "invalid_request_error")
         await asyncio.sleep(self.options.live_ms / 1000)
-        self.log("live", asked=[asked(body)])
-        return web.json_response(reply(request.path, body))
+        found = reply(request.path, body)
+        self.log("live", asked=[asked(body)], tokens=[tokens(found)])
+        return web.json_response(found)
 
     # -- what both protocols share
 
@@ -151,7 +159,7 @@ class BatchServer:
         keys = list(batch.calls)
         random.Random(batch.id).shuffle(keys)
         whole = len(keys) if batch.end == "completed" else int(len(keys) * self.options.ending)
-        answered = []
+        answered, billed = [], []
         for place, key in enumerate(keys):
             body, fault = batch.calls[key], self.fault_of(batch.calls[key])
             try:
@@ -171,7 +179,8 @@ class BatchServer:
                 line = self.line(batch, key, 200, "broken" if fault == "broken" else "")
                 batch.lines += [line, line] if place % 10 == 0 else [line]
                 answered += [asked(body)] if fault != "broken" else []
-        self.log("answered", id=batch.id, asked=answered)
+                billed.append(tokens(reply(batch.path, body)))
+        self.log("answered", id=batch.id, asked=answered, tokens=billed)
 
     def fault_of(self, body: dict[str, Any]) -> str:
         """What goes wrong with a call this time."""

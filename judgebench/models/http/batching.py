@@ -17,24 +17,31 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any
 
 import msgspec
 
 from judgebench.activity import doing
 from judgebench.errors import BudgetExceeded, ModelError
-from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch, BatchBook, Place
+from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTING, Batch, Place
 from judgebench.models.call_store import CallStore, call_key
 from judgebench.models.feed import Feed
 from judgebench.models.http.batch_api import BatchApi, BatchFault, Seen, Undecided, batch_api
+from judgebench.models.http.batch_parts import (
+    FRAME,
+    MOST_FETCHES,
+    Asked,
+    Collecting,
+    Due,
+    LiveLane,
+    Watch,
+    due,
+    fetch,
+    fitting,
+)
 from judgebench.models.http.model import HttpChat
-from judgebench.models.http.pacing import retry_after
-from judgebench.models.http.run import LONGEST_WAIT_SECONDS
 from judgebench.models.http.wire import NoAnswer, cached_tokens
 from judgebench.models.pricing import FREE, most_tokens
 from judgebench.models.wrappers import MOST_IN_BATCHES, Account, Budget, Wrapper
@@ -53,14 +60,10 @@ FEWEST_AGAIN = 20
 """If a batch leaves fewer requests unanswered than this, they are sent one by one."""
 MOST_BATCHES = 2
 """A request that so many batches left unanswered is sent by itself."""
-MOST_FETCHES = 5
-"""How often results are fetched that end too early; then what has come is all."""
 HOPELESS_FAULTS = 12
 """If an endpoint fails so often in a row, the run ends; the batch goes on, and so does the next start."""
 REFUSED = re.compile(r"error 4(?!08|09|25|29)\d\d")
 """What a call met in a batch that it would meet again in any other."""
-MOST_STRAY_LINES = 1000
-"""Lines of results beyond three for each call that are read at most."""
 CLOSE_SECONDS = 2.0
 
 
@@ -120,87 +123,6 @@ class Batched(Wrapper):
         self.endpoint.close()
 
 
-@dataclass
-class _Asked:
-    index: int
-    request: Request
-    discarded: Usage = field(default_factory=Usage)
-
-
-@dataclass
-class _Collecting:
-    """A batch that is being collected."""
-
-    token: str
-    refused: frozenset[str]
-    calls: int = 0
-    bytes: int = 0
-
-
-@dataclass
-class _Due:
-    """When something is to be done, and how often that failed so far."""
-
-    at: float = 0.0
-    faults: int = 0
-
-    def again(self, fault: BatchFault | None = None) -> None:
-        """Wait longer each time, or as long as the endpoint asks."""
-        self.faults += 1
-        asked = retry_after({"Retry-After": fault.retry_after}, time.time()) if fault and fault.retry_after else None
-        self.at = time.time() + min(LONGEST_WAIT_SECONDS, 2.0 ** min(self.faults - 1, 10) if asked is None else asked)
-
-
-@dataclass
-class _Watch(_Due):
-    """A batch that runs, with the calls of ours that are in it."""
-
-    keys: set[bytes] = field(default_factory=set)
-    fetches: int = 0
-    done: int = 0
-    calls: int = 0
-    name: str = ""
-
-
-class _LiveLane:
-    """Requests that are sent by themselves."""
-
-    def __init__(self, model: HttpChat, received: "SimpleQueue[tuple[bytes, Completion] | BaseException]") -> None:
-        self._model = model
-        self._received = received
-        self._queue: SimpleQueue[tuple[bytes, Request] | None] = SimpleQueue()
-        self._keys: dict[int, bytes] = {}
-        self._begun = False
-        self.wake = threading.Event()
-
-    def send(self, key: bytes, request: Request) -> None:
-        """Send a request; its completion, or the error that ends all of them, will be among the received."""
-        self._queue.put((key, request))
-        if not self._begun:
-            self._begun = True
-            threading.Thread(target=self._work, name="judgebench-live", daemon=True).start()
-
-    def close(self) -> None:
-        """Send no more."""
-        self._queue.put(None)
-
-    def _requests(self) -> Iterator[Request]:
-        number = 0
-        while (item := self._queue.get()) is not None:
-            self._keys[number] = item[0]
-            number += 1
-            yield item[1]
-
-    def _work(self) -> None:
-        try:
-            for number, completion in self._model.complete(self._requests()):
-                self._received.put((self._keys.pop(number), completion))
-                self.wake.set()
-        except BaseException as error:  # noqa: BLE001 - carried to the thread of the batches
-            self._received.put(error)
-            self.wake.set()
-
-
 class _BatchStream(Iterator[tuple[int, Completion]]):
     """One ``complete`` of :class:`Batched`. Its thread does everything; :meth:`close` works while another waits."""
 
@@ -210,22 +132,22 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         self._price = model.account.price or FREE
         self._out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
         self._received: SimpleQueue[tuple[bytes, Completion] | BaseException] = SimpleQueue()
-        self._live = _LiveLane(self._endpoint, self._received)
+        self._live = LiveLane(self._endpoint, self._received)
         self._awake = self._live.wake
         self._closed = self._ended = False
-        self._asked: dict[bytes, _Asked] = {}
+        self._asked: dict[bytes, Asked] = {}
         self._extra: dict[bytes, float] = {}
         """What is set aside for requests that are sent by themselves, beyond the price for batches."""
         self._held: list[bytes] = []
         """Requests that wait until the first is answered."""
         self._again: list[tuple[bytes, Place]] = []
         """Requests that batches left unanswered."""
-        self._collecting: _Collecting | None = None
+        self._collecting: Collecting | None = None
         self._arrived = 0.0
-        self._to_submit: dict[str, _Due] = {}
-        self._doubtful: dict[str, _Due] = {}
+        self._to_submit: dict[str, Due] = {}
+        self._doubtful: dict[str, Due] = {}
         """Batches that may have been submitted."""
-        self._running: dict[str, _Watch] = {}
+        self._running: dict[str, Watch] = {}
         self._claimed: set[str] = set()
         """Batches that no other process may submit or give up."""
         self._stuck: set[bytes] = set()
@@ -299,16 +221,16 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             self._unstick()
         if self._collecting is not None and self._no_more_expected(now):
             self._complete_batch()
-        for token in _due(self._to_submit, now):
+        for token in due(self._to_submit, now):
             self._submit(token)
-        for token in _due(self._doubtful, now):
+        for token in due(self._doubtful, now):
             self._look_for(token)
-        for token in _due(self._running, now):
+        for token in due(self._running, now):
             self._look_at(token)
         self._send_again()
 
     def _seconds_to_wait(self) -> float:
-        moments = [due.at for dues in (self._to_submit, self._doubtful, self._running) for due in dues.values()]
+        moments = [when.at for dues in (self._to_submit, self._doubtful, self._running) for when in dues.values()]
         moments += [self._look_at_stuck] if self._stuck else []
         moments += [self._arrived + LINGER_SECONDS] if self._collecting is not None else []
         return max(0.02, min(moments, default=time.time() + MOST_POLL_SECONDS) - time.time())
@@ -341,7 +263,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         keys = []
         for index, request in arrived:
             key = call_key(self._endpoint.identity, request)
-            self._asked[key] = _Asked(index, request)
+            self._asked[key] = Asked(index, request)
             if self._endpoint.wire_for(request) is self._endpoint.wire:
                 keys.append(key)
             else:
@@ -357,7 +279,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             elif place.state == FETCHED:
                 self._again.append((key, place))
             elif place.state == RUNNING:
-                self._running.setdefault(place.token, _Watch()).keys.add(key)
+                self._running.setdefault(place.token, Watch()).keys.add(key)
             elif place.token not in self._claimed:
                 self._stuck.add(key)
         self._collect([key for key in keys if key not in places])
@@ -382,17 +304,17 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         while bodies:
             batch = self._open_batch()
             room = self._api.most_calls - batch.calls, self._api.most_bytes - batch.bytes
-            part = list(_fitting(bodies, *room, empty=not batch.calls))
+            part = list(fitting(bodies, *room, empty=not batch.calls))
             bodies = bodies[len(part) :]
             taken = set(self._book.add(batch.token, part))
             batch.calls += len(taken)
-            batch.bytes += sum(len(body) + _FRAME for _, body in part)
+            batch.bytes += sum(len(body) + FRAME for _, body in part)
             # Another process was faster.
             self._stuck |= {key for key, _ in part if key not in taken}
             if bodies:
                 self._complete_batch()
 
-    def _open_batch(self) -> _Collecting:
+    def _open_batch(self) -> Collecting:
         """The batch that is being collected; another one if the endpoint has come to refuse a field meanwhile."""
         if self._collecting is not None and self._collecting.refused != self._endpoint.refused:
             self._complete_batch()
@@ -411,7 +333,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
                     refused=" ".join(sorted(endpoint.refused)),
                 )
             )
-            self._collecting = _Collecting(token, endpoint.refused)
+            self._collecting = Collecting(token, endpoint.refused)
         return self._collecting
 
     def _complete_batch(self) -> None:
@@ -419,7 +341,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         assert self._collecting is not None
         batch, self._collecting = self._collecting, None
         if batch.calls:
-            self._to_submit[batch.token] = _Due()
+            self._to_submit[batch.token] = Due()
         else:
             self._book.drop(batch.token)
             self._release(batch.token)
@@ -441,7 +363,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             if sending and fault.unclear:
                 self._book.change(token, doubted=time.time())
                 del self._to_submit[token]
-                self._doubtful[token] = _Due()
+                self._doubtful[token] = Due()
             else:
                 self._book.change(token, state=COLLECTING)
                 self._postpone(self._to_submit[token], fault)
@@ -456,28 +378,28 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         """Write down a batch that runs, and wait for it."""
         self._book.change(token, state=RUNNING, batch_id=seen.batch_id, word=seen.word, doubted=0.0)
         self._release(token)
-        watch = self._running.setdefault(token, _Watch())
+        watch = self._running.setdefault(token, Watch())
         watch.keys |= self._book.keys(token) & self._asked.keys()
         watch.at = time.time() + LEAST_POLL_SECONDS
         self._stuck -= watch.keys
 
     def _look_for(self, token: str) -> None:
         """Find out whether a batch was submitted. If not, it is submitted if it is ours, and forgotten if not."""
-        batch, due, looked = self._book.batch(token), self._doubtful[token], time.time()
+        batch, when, looked = self._book.batch(token), self._doubtful[token], time.time()
         assert batch is not None
         keys = self._book.keys(token)
         known = {other.batch_id for other in self._book.batches() if other.batch_id}
         try:
             seen = self._api.find(batch, keys, known)
         except Undecided:
-            due.at = looked + SETTLE_SECONDS
+            when.at = looked + SETTLE_SECONDS
             return
         except BatchFault as fault:
             self._count(fault)
-            self._postpone(due, fault)
+            self._postpone(when, fault)
             return
         if seen is None and looked - batch.doubted < SETTLE_SECONDS:
-            due.at = batch.doubted + SETTLE_SECONDS
+            when.at = batch.doubted + SETTLE_SECONDS
             return
         del self._doubtful[token]
         if seen is not None:
@@ -509,7 +431,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
                 continue
             if not batch.doubted:
                 self._book.change(token, doubted=time.time())
-            self._doubtful[token] = _Due()
+            self._doubtful[token] = Due()
         self._place(keys)
 
     def _release(self, token: str) -> None:
@@ -560,7 +482,7 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
                 "--batch-api off to ask one by one."
             )
         self._book.change(batch.token, state=COLLECTING, batch_id="", created=time.time())
-        self._to_submit[batch.token] = _Due(time.time() + MOST_POLL_SECONDS, watch.faults)
+        self._to_submit[batch.token] = Due(time.time() + MOST_POLL_SECONDS, watch.faults)
 
     def _settle(self, token: str) -> None:
         """Take what a batch said of our calls."""
@@ -652,6 +574,8 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
             self._model.budget.settle(self._extra.pop(key), 0.0)
             self._yield(key, completion)
             if self._held:
+                # While these waited, so did whoever makes requests.
+                self._arrived = time.time()
                 held, self._held = self._held, []
                 self._collect(held)
 
@@ -660,10 +584,11 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
     def _count(self, fault: BatchFault) -> None:
         self._endpoint.retries[f"batch {fault.status or 'broken off'}"] += 1
 
-    def _postpone(self, due: _Due, fault: BatchFault) -> None:
+    def _postpone(self, when: Due, fault: BatchFault) -> None:
         """Try again later. Raises :class:`ModelError` if that has no prospect."""
-        due.again(fault)
-        if fault.passing and due.faults < HOPELESS_FAULTS:
+        when.again(fault)
+        queued = fault.status == 429 and bool(self._running)
+        if fault.passing and (when.faults < HOPELESS_FAULTS or queued):
             return
         advice = "Start the same command again to go on: what was submitted goes on meanwhile, and is not sent twice."
         if fault.status in (401, 403):
@@ -673,42 +598,3 @@ class _BatchStream(Iterator[tuple[int, Completion]]):
         raise ModelError(
             f"Could not ask {self._endpoint.name} in batches at {self._endpoint.address}: {fault}. {advice}"
         )
-
-
-_FRAME = 200
-"""Bytes that a call needs in a batch beside its body, at most."""
-
-
-def fetch(book: BatchBook, api: BatchApi, batch: Batch, seen: Seen, *, last: bool) -> bool:
-    """Write down the results of a batch that has ended, and return whether they are all there.
-
-    The results may end early, or lack calls that the vendor counts as answered; the ``last`` time that is how it is.
-    """
-    # No honest file is longer, whatever comes twice.
-    came, found = 0, islice(api.results(seen), 3 * batch.calls + MOST_STRAY_LINES)
-    try:
-        while part := list(islice(found, 500)):
-            book.keep(batch.token, part)
-            came += sum(one.reply is not None for one in part)
-    except BatchFault as fault:
-        if not last or fault.status is not None:
-            raise
-    if came < seen.done and not last:
-        return False
-    book.change(batch.token, state=FETCHED)
-    return True
-
-
-def _due(dues: "dict[str, Any]", now: float) -> Collection[str]:
-    return [token for token, due in dues.items() if due.at <= now]
-
-
-def _fitting(
-    bodies: Iterable[tuple[bytes, bytes]], calls: int, size: int, *, empty: bool
-) -> Iterator[tuple[bytes, bytes]]:
-    """The first calls that fit into a batch with room for so many and so much. One call fits into an ``empty`` one."""
-    for number, (key, body) in enumerate(bodies):
-        size -= len(body) + _FRAME
-        if number >= calls or (size < 0 and not (empty and not number)):
-            return
-        yield key, body

@@ -19,6 +19,7 @@ from judgebench.models.batch_book import COLLECTING, FETCHED, RUNNING, SUBMITTIN
 from judgebench.models.call_store import CallStore, call_key
 from judgebench.models.http import batch_api, batching
 from judgebench.models.http.batch_api import BatchFault, Seen
+from judgebench.models.http.batch_parts import Due
 from judgebench.models.http.batching import Batched
 from judgebench.models.http.model import HttpChat, anthropic_chat, openai_chat
 from judgebench.models.opening import parse_model, price_of
@@ -44,7 +45,7 @@ def server(vendor: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-right")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", vendor.root_url)
     monkeypatch.setattr(batching, "LEAST_POLL_SECONDS", 0.05)
-    monkeypatch.setattr(batching, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(batching, "LINGER_SECONDS", 0.6)
     monkeypatch.setattr(batching, "SETTLE_SECONDS", 0.3)
     monkeypatch.setattr(batching, "STUCK_SECONDS", 0.05)
     yield vendor
@@ -166,7 +167,7 @@ def test_faults_of_the_endpoint_pass(
     """Half a file, a 5xx when asked how it is, a 429 for a batch: it is tried again; a batch that was accepted with a
     500 is found among the vendor's and not submitted again.
     """
-    monkeypatch.setattr(batching._Due, "again", lambda due, fault: setattr(due, "faults", due.faults + 1))
+    monkeypatch.setattr(Due, "again", lambda due, fault: setattr(due, "faults", due.faults + 1))
     server.set(**{fault: 1})
     since = len(server.events())
     with asking(tmp_path, vendor_name, f"{fault} once") as model:
