@@ -13,7 +13,7 @@ from judgebench.analysis.item_values import Measure
 from judgebench.analysis.samples import OpenTask, samples
 from judgebench.data.sources import SourceFinder
 from judgebench.display import printable
-from judgebench.errors import UsageError
+from judgebench.errors import ModelError, UsageError
 from judgebench.records import Example
 from judgebench.report.lengths import tenths
 from judgebench.run.folder import usable
@@ -189,14 +189,14 @@ def collect(
     if len(runs) > 1:
         try:
             comparison = compare(runs, adjust=adjust, task=task, finder=finder)
-        except UsageError as error:
+        except (UsageError, ModelError) as error:  # such as an official file that cannot be had here
             notes.append(f"the runs are not compared: {error}")
     return Report(
         runs=tuple(runs),
         names=_names(runs),
         tasks=_labelled(tasks),
         comparison=comparison,
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys(note.replace(str(Path.home()), "~") for note in notes)),
         without=frozenset(without),
         level=level,
         bridges=tuple(bridges),

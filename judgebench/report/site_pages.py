@@ -149,7 +149,7 @@ def table_of(site: Site, board: Board) -> Table:
     """A leaderboard's sheet with its rows linked, and a picture of the first metric beside its interval."""
     sheet, group = board.sheet, board.group
     scores = _first_scores(group)
-    scale = _scale(scores)
+    unit, scale = _scale(scores)
     places: list[int | None] = [*_places(sheet)]
     if scale is not None:
         places.insert(_beside_interval(sheet, places), None)
@@ -160,9 +160,9 @@ def table_of(site: Site, board: Board) -> Table:
         task=task,
         title=title,
         told=told,
-        heads=tuple(_head(sheet, place) for place in places),
+        heads=tuple(_head(sheet, place, unit) for place in places),
         rows=tuple(_row(site, sheet, number, places, group, scores, scale) for number in range(len(sheet.rows))),
-        axis=axis(scale, "percent") if scale else Markup(""),
+        axis=axis(scale, unit) if scale else Markup(""),
         lines=sheet.lines,
         page=next((one.page for one in site.tasks if one.label == task), ""),
         folded=group is not None and not group.measured and not group.bridge,
@@ -182,9 +182,9 @@ def _beside_interval(sheet: Sheet, places: Sequence[int | None]) -> int:
     return len(places)
 
 
-def _head(sheet: Sheet, place: int | None) -> Head:
+def _head(sheet: Sheet, place: int | None, unit: str) -> Head:
     if place is None:
-        return Head("", "plot")
+        return Head(unit, "plot")
     column = sheet.columns[place]
     kind = "name" if column.name == "model" else "place" if column.name in PLACES else "words"
     return Head(column.given or column.name, kind if column.words else "number")
@@ -232,10 +232,11 @@ def _first_scores(group: Group | None) -> list[Score | None]:
     return [group.score(row, group.headline[0]) for row in group.rows]
 
 
-def _scale(scores: Sequence[Score | None]) -> Scale | None:
+def _scale(scores: Sequence[Score | None]) -> tuple[str, Scale | None]:
+    """The unit of the scores and a scale that holds them; none if they have several."""
     ends = [end for one in scores if one is not None for end in (one.value, one.low, one.high) if end is not None]
-    units = {one.unit for one in scores if one is not None}
-    return scale_of(ends, LIMITS.get(min(units))) if ends and len(units) == 1 else None
+    units = sorted({one.unit for one in scores if one is not None})
+    return (units[0], scale_of(ends, LIMITS.get(units[0]))) if ends and len(units) == 1 else ("", None)
 
 
 def _plot(row: LeaderboardRow | None, score: Score | None, scale: Scale | None) -> Markup:

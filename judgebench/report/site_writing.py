@@ -154,12 +154,13 @@ def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Wri
         try:
             # Whoever made the folder may have written anything into it.
             with usable("the run"):
-                _write_report(site, place / page, runs)
+                whole = _write_report(site, place / page, runs)
         except JudgebenchError as error:
             failed |= {run.origin for run in runs} if len(runs) == 1 else set()
             done.broken.append((runs[-1].origin, _reason(runs, error)))
             continue
-        keys[page] = key
+        # What was not at hand may be the next time.
+        keys[page] = key if whole else ""
         done.written.append(page)
     return keys
 
@@ -220,8 +221,8 @@ def _program() -> str:
     return found.hexdigest()
 
 
-def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> None:
-    """Write the page of one run, or of two that it compares, with its slices beside it."""
+def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> bool:
+    """Write the page of one run, or of two that it compares, with its slices beside it; say whether all is there."""
     shown = site.shown
     report = collect(
         [run.run for run in runs],
@@ -245,6 +246,7 @@ def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> None:
     for other in page.parent.iterdir():
         if other.name.startswith((SLICES, f".{SLICES}")) and other != folder and not other.is_symlink():
             shutil.rmtree(other, ignore_errors=True)
+    return len(runs) == 1 or report.comparison is not None
 
 
 def _write_slices(folder: Path, found: Packed) -> None:

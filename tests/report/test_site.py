@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from judgebench.report import site_writing
+from judgebench.errors import ModelError
+from judgebench.report import collect, site_writing
 from judgebench.report.page import policy
 from judgebench.report.site_pages import MODULES
 from tests.commands import judgebench
@@ -111,7 +112,7 @@ def test_leaderboards_have_what_leaderboard_prints(made: Path) -> None:
         heads = row if "model" in row else heads
         wanted.append([text for name, text in zip(heads, row, strict=True) if name not in elsewhere])
     # The picture beside the interval has a cell of its own.
-    found = [row for row in ([text for text in own if text] for own in shown) if row]
+    found = [[text for text in own if text not in ("", "percent")] for own in shown]
     for own in wanted:
         texts = [text for text in own if text]
         assert texts in found, texts
@@ -221,7 +222,7 @@ def test_broken_runs_stop_no_other(work: Path) -> None:
     assert "<code>mine</code>" in page
     assert str(work) not in page
     index = (work / "site" / "index.html").read_text()
-    assert "2 folders could not be read" in index
+    assert "What could not be read: 2" in index
     assert re.search(r'<th scope="row" class="name"><bdi>mine</bdi>', index)
 
 
@@ -304,6 +305,21 @@ def test_a_site_that_was_not_finished_is_finished_later(work: Path, monkeypatch:
     assert (work / "site" / "index.html").read_bytes() == before
     shutil.rmtree(work / "runs" / "late")
     assert any(page.startswith("runs/late-") for page in again(work)["removed"])
+
+
+def test_a_comparison_that_lacks_a_file_is_made_once_it_is_there(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without an official file the page shows both runs, says what is missing, and is made again the next time."""
+
+    def lacking(*_: object, **__: object) -> None:
+        raise ModelError("the official file difficulty is not here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, "compare", lacking)
+        done = again(work, "--overwrite")
+    compared = sorted(page for page in done["written"] if page.startswith("comparisons/"))
+    assert len(compared) == 3
+    assert "the official file difficulty is not here" in (work / "site" / compared[0]).read_text()
+    assert sorted(again(work)["written"]) == compared
 
 
 def test_published_rows_are_marked(tmp_path: Path) -> None:
