@@ -8,14 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from judgebench.auditing.cards import JudgeCard, kept_cards
 from judgebench.display import figure, printable
-from judgebench.exchange.bridge_sheets import bridge_sheets
-from judgebench.exchange.judge_cards import KINDS, sheets_of
 from judgebench.exchange.sheets import Sheet
 from judgebench.records import Score
 from judgebench.report.bridge_plots import Curve, Guess, Point, left_out, regression
@@ -27,6 +25,9 @@ from judgebench.run.judge_marks import AuditMark, marks_of
 from judgebench.run.predicting import approximately, evidence, measured_name
 from judgebench.run.predicting import marks_of as cautions_of
 
+if TYPE_CHECKING:
+    from judgebench.auditing.cards import JudgeCard
+
 STEPS = 40
 """Points of a bridge's line that are drawn."""
 
@@ -35,7 +36,7 @@ STEPS = 40
 class AuditView:
     """A judge's card beside the numbers that it made."""
 
-    card: JudgeCard
+    card: "JudgeCard"
     kind: str
     tasks: tuple[str, ...]
     same_prompt: bool
@@ -71,8 +72,12 @@ def audit_views(report: Report) -> list[AuditView]:
     """The cards of the judges of a report."""
     by_task = audits_of(report)
     wanted = {(mark.judge, mark.asked, mark.day) for marks in by_task.values() for mark in marks}
+    if not wanted:
+        return []
+    from judgebench.auditing.cards import kept_cards  # it takes a while, and few runs have audited judges
+
     views = []
-    for _, card in kept_cards() if wanted else ():
+    for _, card in kept_cards():
         mark = card.mark
         if (mark.judge, mark.asked, mark.day) not in wanted:
             continue
@@ -87,8 +92,10 @@ def audit_views(report: Report) -> list[AuditView]:
     return views
 
 
-def audit_view(card: JudgeCard, *, same_prompt: bool, tasks: tuple[str, ...] = ()) -> AuditView:
+def audit_view(card: "JudgeCard", *, same_prompt: bool, tasks: tuple[str, ...] = ()) -> AuditView:
     """A card as pages show it."""
+    from judgebench.exchange.judge_cards import KINDS, sheets_of
+
     return AuditView(card, KINDS[card.kind], tasks, same_prompt, tuple(sheets_of(card)))
 
 
@@ -179,6 +186,8 @@ def _predicted(run: str, task: str, score: Score) -> Predicted:
 
 
 def _bridge_view(bridge: Bridge | None, rows: tuple[Predicted, ...]) -> BridgeView:
+    from judgebench.exchange.bridge_sheets import bridge_sheets
+
     details = rows[0].score.details
     told = {name: printable(str(details.get(name, "")), 200) for name in ("bridge", "judge", "official_judge")}
     if bridge is None:

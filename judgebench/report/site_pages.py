@@ -3,12 +3,12 @@
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from judgebench.analysis.leaderboard import Group, LeaderboardRow, known_task
-from judgebench.auditing.cards import JudgeCard, kept_cards
 from judgebench.display import counted, figure, interval, printable
 from judgebench.exchange.sheets import Sheet
 from judgebench.records import Score
@@ -18,6 +18,9 @@ from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.site import Board, Judged, Site, SiteJudge, SiteRun, SiteTask, file_name
 from judgebench.run.predicting import label_of
 from judgebench.run.run_tasks import NO_FILES
+
+if TYPE_CHECKING:
+    from judgebench.auditing.cards import JudgeCard
 
 MODULES = ("core", "theme", "site/tables")
 LIMITS = {"percent": (0.0, 100.0)}
@@ -32,6 +35,8 @@ Pages = Mapping[str, str]
 
 def pages(site: Site) -> dict[str, str]:
     """The pages besides those of runs and comparisons, by their place in the site."""
+    from judgebench.auditing.cards import kept_cards
+
     cards = kept_cards() if site.judges else []
     made = {
         "index.html": _index(site),
@@ -334,13 +339,13 @@ def _is_of(board: Board, label: str) -> bool:
 # -- judges
 
 
-def _cards_of(judge: SiteJudge, cards: Sequence[tuple[object, JudgeCard]]) -> list[JudgeCard]:
+def _cards_of(judge: SiteJudge, cards: "Sequence[tuple[object, JudgeCard]]") -> "list[JudgeCard]":
     """What audits of this machine found of a judge, those with a prompt of its own here first."""
     own = [card for _, card in cards if card.mark.models == judge.models or judge.asked & set(card.mark.asked)]
     return sorted(own, key=lambda card: not judge.asked & set(card.mark.asked))
 
 
-def _judge_row(judge: SiteJudge, cards: Sequence[JudgeCard]) -> tuple[SiteJudge, int, int, str]:
+def _judge_row(judge: SiteJudge, cards: "Sequence[JudgeCard]") -> tuple[SiteJudge, int, int, str]:
     """A judge, its numbers of runs and verdicts, and what decides about it."""
     runs = {one.run.origin for one in judge.judged}
     verdicts = sum(_read(one) for one in judge.judged)
@@ -351,7 +356,7 @@ def _read(judged: Judged) -> int:
     return judged.task.task_manifest.counts.get("read", 0)
 
 
-def _judge(site: Site, judge: SiteJudge, cards: Sequence[JudgeCard]) -> str:
+def _judge(site: Site, judge: SiteJudge, cards: "Sequence[JudgeCard]") -> str:
     return _page(
         site,
         judge.page,
