@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from judgebench.report import site_pages
-from judgebench.report.page import ASSETS, MODULES, policy, script
+from judgebench.report.page import ASSETS, MODULES, policy, script, style
 
 SCRIPTS = {"page": MODULES, "site": site_pages.MODULES}
 EVERY = sorted({*MODULES, *site_pages.MODULES})
@@ -52,3 +52,10 @@ def test_the_script_is_one_function_that_the_policy_names(modules: tuple[str, ..
     assert "unsafe" not in policy(modules=modules)
     assert policy(modules=modules).count("sha256-") == 2
     assert "</script" not in script(modules)
+
+
+def test_widths_change_no_colour() -> None:
+    """What is set for a phone is where things stand, so that colours that are legible on a screen are so on it."""
+    narrow = re.findall(r"^@media \(max-width[^{]*\{\n(.*?)^\}", style(), re.MULTILINE | re.DOTALL)
+    assert narrow
+    assert [found for block in narrow for found in re.findall(r"color|background|font-size|opacity", block)] == []
