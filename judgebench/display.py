@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+COMMAND = re.compile(r"`judgebench [^`]+`|(?:(?<=: )|^)judgebench [^`]+$")
+"""A command in a line of ours: in backticks, or after a colon to the end. Folded, it could not be pasted."""
 _KEPT = "\t"
 _TEX = {
     "\\": r"\textbackslash{}",

@@ -120,6 +120,7 @@ def terminal_text(blocks: Iterable[Block]) -> str:
     import io
 
     from rich.console import Console
+    from rich.text import Text
 
     from judgebench.cli.paging import keeps_colours
 
@@ -128,7 +129,7 @@ def terminal_text(blocks: Iterable[Block]) -> str:
     console = Console(file=out, width=Console().width, force_terminal=colours)
     for block in blocks:
         for part in _rendered(block, console.width):
-            console.print(part, soft_wrap=isinstance(block, Hint))
+            console.print(part, soft_wrap=isinstance(block, Hint | Prose | Listing) and isinstance(part, Text))
     text = out.getvalue()
     return text if colours else "".join(f"{_no_command(line.rstrip())}\n" for line in text.split("\n")[:-1])
 
@@ -149,7 +150,7 @@ def _console() -> "Console":
 def _rendered(block: Block, width: int) -> "list[RenderableType]":
     from rich.text import Text
 
-    from judgebench.exchange.terminal import rich_of_all
+    from judgebench.exchange.terminal import folded, rich_of_all
 
     match block:
         case Heading(text, level):
@@ -157,7 +158,8 @@ def _rendered(block: Block, width: int) -> "list[RenderableType]":
                 Text(_ruled(_line(text), width, "━" if level == 1 else "─"), style="bold" if level == 1 else "cyan")
             ]
         case Prose(lines, alarming):
-            return [Text("\n".join(map(_line, lines)), style="red" if alarming else "")]
+            told = "\n".join(piece for line in lines for piece in folded(_line(line), width, commands=True))
+            return [Text(told, style="red" if alarming else "")]
         case Hint(text, command):
             line = f"{_line(text)}: {_line(command)}"
             return [Text(line if len(line) <= width else f"{_line(text)}:\n{_line(command)}")]

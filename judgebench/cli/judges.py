@@ -261,7 +261,7 @@ def _folded(lines: "Iterable[str]") -> "Iterator[str]":
         head = re.match(r"( *\{\{ \w+ \}\} +| *turns +| {2}[^:]{1,17}: | {2})?", line)
         indent = len(head[0]) if head else 0
         text = line[indent:]
-        rest = folded(text, max(20, width - indent)) if " " in text else [text]
+        rest = folded(text, max(20, width - indent), commands=True) if " " in text else [text]
         yield line[:indent] + (rest[0] if rest else "")
         yield from (" " * indent + part for part in rest[1:])
 

@@ -13,13 +13,16 @@ RUNS_SHOWN = 20
 """How many runs a terminal shows unless it is asked for all: each takes two lines or three."""
 
 
-def place_of(run: "RunOverview", status: str, files: str) -> str:
-    """How to look at a run, where it lies, and how it ended. The lines are never folded, so that they can be copied."""
+def place_of(run: "RunOverview", status: str, files: str, width: int) -> str:
+    """How to look at a run, where it lies, and how it ended. Neither command nor path is folded: they are copied."""
+    from judgebench.exchange.terminal import folded, indented
     from judgebench.tasks import on_run
 
     took = f", {clock(run.seconds)}" if run.seconds >= 1 else ""
-    shown = printable(on_run(run.path, files))
-    return f"  single items: judgebench show {shown}\n  run folder: {printable(run.path)} ({printable(status)}{took})"
+    hint = f"single items: judgebench show {printable(on_run(run.path, files))}"
+    first, *command = folded(hint, width - 2, commands=True)
+    place = f"  run folder: {printable(run.path)} ({printable(status)}{took})"
+    return "\n".join((f"  {first}", *(indented(line, 4, width) for line in command), place))
 
 
 def summary(run: "RunOverview", alerts: Sequence[str], notes: Sequence[str]) -> Sheet:

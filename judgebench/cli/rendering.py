@@ -13,7 +13,7 @@ import typer
 from judgebench.display import printable
 from judgebench.exchange.layout import Layout, laid_out_for, rounded
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
-from judgebench.exchange.terminal import folded, rich_of_all
+from judgebench.exchange.terminal import folded, indented, rich_of_all
 
 if TYPE_CHECKING:
     from judgebench.analysis.comparison_records import Difference, Rank
@@ -75,10 +75,11 @@ def under_metrics(scores: "Sequence[ScoreLike]") -> "list[ScoreLike]":
 def print_sheets(sheets: Iterable[Sheet], *, rest: str | None = None) -> None:
     """Print sheets on a terminal: all, or what matters most of a long output and what shows the ``rest``."""
     from rich.console import Console
+    from rich.text import Text
 
     console = Console()
     for part in rich_of_all(list(sheets), console.width, rest):
-        console.print(part)
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def print_beside(kind: str, texts: Iterable[str]) -> None:
@@ -128,9 +129,9 @@ def _for_terminal(lines: Iterable[str]) -> Iterator[str]:
             continue
         text, arrow, command = line.partition(COMMAND) if len(line) > width else (line, "", "")
         indent = len(text) - len(text.lstrip(" "))
-        first, *more = folded(text[indent:], max(FOLDED, width - indent - FURTHER))
+        first, *more = folded(text[indent:], max(FOLDED, width - indent - FURTHER), commands=True)
         yield " " * indent + first
-        yield from (" " * (indent + FURTHER) + rest for rest in more)
+        yield from (indented(rest, indent + FURTHER, width) for rest in more)
         if arrow:
             yield " " * (indent + FURTHER) + arrow.strip() + "  " + command
 

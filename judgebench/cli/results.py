@@ -1,10 +1,12 @@
 """How a run is printed: its scores and what to doubt about them, or its estimated cost."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
 from judgebench.cli.overviews import place_of, summary
@@ -58,6 +60,18 @@ def both_rules(score: Score) -> str:
     return f"{score.metric}: {ours} by our rule, {by_upstream(score)} by upstream's: {score.upstream.reason}"
 
 
+def of_tasks(results: Results, manifest: Manifest, names: Collection[str]) -> tuple[Results, Manifest]:
+    """The results of the tasks that a user named, and the manifest with those alone; all if none was named."""
+    kept = {name: own for name, own in manifest.tasks.items() if not names or name in names}
+    of_them = msgspec.structs.replace(
+        results,
+        scores=[score for score in results.scores if score.task in kept],
+        integrity=[finding for finding in results.integrity if finding.task in kept],
+        early_stops={name: stop for name, stop in results.early_stops.items() if name in kept},
+    )
+    return of_them, msgspec.structs.replace(manifest, tasks=kept)
+
+
 def print_results(
     results: Results,
     manifest: Manifest,
@@ -85,7 +99,7 @@ def print_results(
         rest=None if everything or verbose else f"judgebench score {on_run(results.run, files)} --all",
     )
     if form == "rich" and not as_json:
-        typer.echo(place_of(run, manifest.status, files))
+        typer.echo(place_of(run, manifest.status, files, shutil.get_terminal_size().columns))
 
 
 def _sheets(run: "RunOverview", results: Results, manifest: Manifest, *, verbose: bool) -> list[Sheet]:
@@ -130,7 +144,8 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
     title = f"{shortened(candidate, 60)} on {shortened(task_manifest.label, 200)}"
     if task_manifest.starter:
         title += "  (starter set: not comparable with anything)"
-    notes = reasons((score_name(score), score.withheld) for score in own)
+    notes = [line for score in own if score.group is None for line in _learnt_nothing(score)]
+    notes += reasons((score_name(score), score.withheld) for score in own)
     for score in own:
         if score.group is None:
             notes += _remarks(score)
@@ -253,6 +268,16 @@ def _stopped(stop: EarlyStop, what: str) -> str:
     )
 
 
+def _learnt_nothing(score: Score) -> Iterator[str]:
+    """Why a length-controlled rate is 50, if its fit has no term: beside a win rate that is not, it would puzzle."""
+    match score.details:
+        case {"C": float(c), "coefficients": {**terms}} if terms and not any(terms.values()):
+            yield (
+                f"{score.metric}: its fit learns nothing from these {score.n} comparisons, which leaves one half (at "
+                f"C = {c:.6g} the penalty takes every term)"
+            )
+
+
 def _remarks(score: Score) -> list[str]:
     from judgebench.run.labels import labels_in_words
 
@@ -261,7 +286,9 @@ def _remarks(score: Score) -> list[str]:
         lines.append(difference)
     # The details of a run that somebody else made may be anything.
     match score.details:
-        case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]}:
+        case {"C": float(c), "lc_range_over_near_tied_C": [float(low), float(high)], "near_tied_C": [*tied]} if not [
+            *_learnt_nothing(score)
+        ]:
             others = f"{len(tied)} values of C are as good within noise, over which it is "
             others += interval(low, high, score.unit)
             lone = "no other value of C is as good within noise"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
-from judgebench.display import cell
+from judgebench.display import COMMAND, cell
 from judgebench.exchange.sheets import Inner, Sheet
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def rich_of(sheet: Sheet, width: int) -> "list[RenderableType]":
 
 
 def rich_of_all(sheets: Sequence[Sheet], width: int, rest: str | None = None) -> "Iterator[RenderableType]":
-    """What rich prints of sheets: all, or about 60 lines of those not asked for, and that ``rest`` shows the others."""
+    """What rich prints of sheets: all, or about 60 lines of those not asked for, and that ``rest`` shows the others.
+
+    Texts are folded already, but a command may be longer than a line: print them with ``soft_wrap``.
+    """
     laid = [laid_out(sheet, width) for sheet in sheets]
     for one in laid if rest is None else fitted(laid, width, rest):
         yield from _parts(one)
@@ -124,8 +127,15 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
 
 def _noted(text: str, width: int) -> Lines:
     """A line below a table: folded, with what follows the first line further right."""
-    first, *rest = folded(text, max(8, width - 4))
-    return (f"  {first}", *(f"    {line}" for line in rest))
+    first, *rest = folded(text, max(8, width - 4), commands=True)
+    return (f"  {first}", *(indented(line, 4, width) for line in rest))
+
+
+def indented(line: str, by: int, width: int) -> str:
+    """A line further right, as far as it still fits: a command may take all of the width."""
+    from rich.cells import cell_len
+
+    return " " * max(0, min(by, width - cell_len(line))) + line
 
 
 def _folded_cell(text: str, width: int) -> Lines:
@@ -134,11 +144,15 @@ def _folded_cell(text: str, width: int) -> Lines:
     return tuple(INNER + line for line in folded(text.removeprefix(INNER), max(4, width - len(INNER))))
 
 
-def folded(text: str, width: int) -> list[str]:
+def folded(text: str, width: int, *, commands: bool = False) -> list[str]:
     """Fold a text to lines of at most ``width`` cells, after a space or another separator where there is one.
+
+    With ``commands`` a command of ours stays in one piece for whoever copies it, on a line of its own if it is long.
 
     >>> folded("Meta-Llama-3-8B-Instruct", 12)
     ['Meta-Llama-', '3-8B-', 'Instruct']
+    >>> folded("4 more rows: judgebench score runs/a --all", 24, commands=True)
+    ['4 more rows:', 'judgebench score runs/a --all']
     """
     from rich.cells import cell_len
 
@@ -154,9 +168,20 @@ def folded(text: str, width: int) -> list[str]:
         space = end if text[end : end + 1] == " " else text.rfind(" ", 0, end) + 1
         other = max(text.rfind(character, 0, end) + 1 for character in BREAKS)
         end = next((place for place in (space, other) if place > end // 4), end)
+        if commands:
+            end = _beside_command(text, end)
         lines.append(text[:end].rstrip())
         text = text[end:].lstrip()
     return [*lines, text] if text or not lines else lines
+
+
+def _beside_command(text: str, end: int) -> int:
+    """The place nearest to ``end`` that is not within a command: before it, or behind it if the line begins with it."""
+    for found in COMMAND.finditer(text):
+        if found.start() < end < found.end():
+            behind = text.find(" ", found.end())
+            return found.start() or (behind if behind > 0 else len(text))
+    return end
 
 
 def _columns(
@@ -262,7 +287,7 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
     kept += [_cut(one, cap, width, rest) for one in last[:shown]]
     hidden += len(last) - shown
     if hidden:
-        more = _noted(_more(hidden, "tables", rest), width)
+        more = _noted(_more([(hidden, "tables")], rest), width)
         # What was asked for and comes last stays last.
         asked_last = sum(1 for _ in takewhile(lambda one: one.sheet.asked, reversed(kept)))
         kept.insert(len(kept) - asked_last, Laid(Sheet(""), (), (), (), (), (), more, (), ()))
@@ -274,9 +299,10 @@ def _total(laid: Sequence[Laid], cap: int) -> int:
     return sum(_capped(one, cap) for one in laid)
 
 
-def _more(count: int, what: str, rest: str) -> str:
-    """Say how many were left out, and how to see them."""
-    return f"… {count} more {what.removesuffix('s') if count == 1 else what}: {rest}"
+def _more(left_out: Sequence[tuple[int, str]], rest: str) -> str:
+    """Say how many were left out of what, and how to see them."""
+    told = (f"{count} more {what.removesuffix('s') if count == 1 else what}" for count, what in left_out)
+    return f"… {', '.join(told)}: {rest}"
 
 
 def _note_cap(cap: int) -> int:
@@ -299,12 +325,12 @@ def _row_cap(one: Laid, cap: int) -> int:
 
 def _cut(one: Laid, cap: int, width: int, rest: str) -> Laid:
     sheet = one.sheet
-    rows, more = one.rows, []
+    rows, more = one.rows, list[tuple[int, str]]()
     if one.row_lines > _row_cap(one, cap):
         places = _chosen(one, _row_cap(one, cap))
         rows = tuple(_with_gaps(one, places))
         hidden = len(one.rows) - len(places)
-        more.append(_more(hidden, sheet.rows_are, rest))
+        more.append((hidden, sheet.rows_are))
     notes: list[Lines] = []
     taken = 0
     for note in one.notes:
@@ -314,8 +340,8 @@ def _cut(one: Laid, cap: int, width: int, rest: str) -> Laid:
         notes.append(note)
         taken += len(note)
     if len(notes) < len(one.notes):
-        more.append(_more(len(one.notes) - len(notes), "notes", rest))
-    below = tuple(line for text in more for line in _noted(text, width))
+        more.append((len(one.notes) - len(notes), "notes"))
+    below = _noted(_more(more, rest), width) if more else ()
     return replace(one, rows=rows, notes=tuple(notes), below=(*below, *one.below))
 
 

@@ -2,13 +2,17 @@
 the columns that decide are there.
 """
 
+import io
 import json
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
+from judgebench.cli import _complain as complain
 from judgebench.cli import app
 from judgebench.exchange.terminal import LINES
 from tests.commands import judgebench
@@ -110,7 +114,7 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     ("name", "columns"), [(name, width) for name, (_, widths, *_) in SCREENS.items() for width in widths]
 )
 def test_a_screen_has_what_decides(folder: Path, name: str, columns: int) -> None:
-    """No line is wider than the terminal, there are about 60 of them, and what decides is in them."""
+    """No line but a command is wider than the terminal, there are about 60 of them, and what decides is in them."""
     arguments, _, code, wanted = SCREENS[name]
     with in_terminal(arguments, columns=columns, rows=45, cwd=folder, PAGER="cat") as terminal:
         ended = terminal.wait()
@@ -118,7 +122,9 @@ def test_a_screen_has_what_decides(folder: Path, name: str, columns: int) -> Non
     assert code is None or ended == code, text
     assert "fault of judgebench" not in text
     if not text.startswith("judgebench: "):  # an error is one paragraph, which the terminal folds
-        assert terminal.screen.wrapped == 0, text
+        # A command is never folded: pasted, it has to be whole.
+        commands = [line for line in lines if line.startswith("judgebench ") and len(line) == columns]
+        assert terminal.screen.wrapped <= len(commands), text
     assert len(lines) <= LINES + 10, f"{len(lines)} lines"
     for word in wanted:
         assert word in text, f"{word!r} is not in\n{text}"
@@ -135,7 +141,29 @@ def test_a_cut_table_says_how_to_see_the_rest(folder: Path) -> None:
     """So many groups more; ``--all`` prints them, each with its numbers."""
     arguments = ("compare", folder / "grouped/old-ifeval", folder / "grouped/new-ifeval")
     text = judgebench(arguments, COLUMNS="80").stdout
-    assert " more groups: --all" in text
+    assert re.search(r"… \d+ more groups.*: --all", text)
     everything = judgebench((*arguments, "--all"), COLUMNS="80").stdout
     assert "--all" not in everything
     assert len(everything.splitlines()) > LINES
+
+
+def test_a_printed_command_stays_in_one_piece(folder: Path) -> None:
+    """Below a table and in a hint: a line of its own where it is long, and no line break within, however long."""
+    run = Path(shutil.copytree(folder / "grouped" / "new-ifeval", folder / LONG / LONG))
+    lines = judgebench(("score", run.relative_to(folder)), cwd=folder, COLUMNS="80").stdout.splitlines()
+    assert f"judgebench score {LONG}/{LONG} --all" in lines
+    assert f"judgebench show {LONG}/{LONG}" in lines
+    assert all(len(line) <= 80 for line in lines if "judgebench " not in line and LONG not in line)
+
+
+def test_a_command_in_an_error_stays_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal, which gets the rest of the paragraph folded at spaces."""
+    command = f"`judgebench judge runs/{LONG} --tasks ./mine/task.py`"
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("COLUMNS", "40")
+    complain(f"3 of 12 verdicts failed or are missing; {command} asks for what is missing, and nothing else")
+    lines = stream.getvalue().splitlines()
+    assert command in lines
+    assert all(len(line) <= 40 for line in lines if line != command)
