@@ -650,6 +650,7 @@ def compare(
     given = [(run, published_verdicts.model_named(run)) for run in _each(runs)]
     entries = [_opened(run, tasks) if model is None else model for run, model in given]
     own_name = _own_name(task)
+    reading.require_held([entry for entry in entries if isinstance(entry, reading.Run)], own_name)
     groups = read_selection(several(group), "--group", bare=True)
     bridges = open_bridges(several(bridge), level, settings)
     predicted, unpredicted = predicted_comparison.predicted_differences(entries, bridges, own_name)
@@ -737,6 +738,8 @@ def leaderboard(
     files = _task_files(tasks)
     found = _found(runs, files)
     readable = reading.renamed(found.readable, names or {})
+    if readable and not published:
+        reading.require_held(readable, task)
     asked = read_selection(several(group), "--group", bare=True)
     of_values, of_keys = asked.keys_alone()
     if published and of_values:
@@ -749,7 +752,7 @@ def leaderboard(
     others = tables.published_rows(task) if published else []
     rows = tables.apart_from_published(rows, readable, others)
     if not rows and not others:
-        wanted = f" for task {task!r}: no run holds that task" if task else ""
+        wanted = f" for task {task!r}" if task else ""
         raise UsageError(f"nothing to show{wanted}. Name run folders, or run `judgebench eval` first{_reasons(found)}")
     metrics = ranking.headlines({row.task for row in (*rows, *others)}, files)
     groups = group_tables.tables_of_groups(readable, task, of_values, metrics) if of_values else []
@@ -905,10 +908,12 @@ def explain(*runs: RunLike | Iterable[RunLike], task: str | None = None, tasks: 
     """
     from judgebench.analysis import explanation
 
-    found = _found(runs, _task_files(tasks))
-    made = explanation.explain(found.readable, _own_name(task))
+    found, own_name = _found(runs, _task_files(tasks)), _own_name(task)
+    if found.readable:
+        reading.require_held(found.readable, own_name)
+    made = explanation.explain(found.readable, own_name)
     if not made.runs:
-        raise UsageError(f"none of the runs holds the task {task!r}{_reasons(found)}")
+        raise UsageError(f"there is no run to explain{_reasons(found)}")
     return Explanation(made, found.unreadable)
 
 

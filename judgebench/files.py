@@ -14,15 +14,19 @@ import tomllib
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from judgebench.display import nearest
 from judgebench.errors import UsageError
 
 CHUNK_BYTES = 2**20
 TEXT_BYTES = 16 * 2**20
 """Limit for a text that a user wrote: a template, a prompt, a list of ids."""
 TOML_BYTES = 2**20
+NEAR_NAMES = 5_000
+"""At most so many names of a folder are read to find one like the name of a file that is not there."""
 DEEPEST = 500
 """Nesting limit for JSON: half of what Python's own functions can handle."""
 DEEPEST_TOML = 64
@@ -51,7 +55,7 @@ def opened(path: Path) -> BufferedReader:
         # O_NONBLOCK: somebody may have put a FIFO there in the meantime.
         file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError("there is no such file") from error
+        raise NothingThere(path) from error
     except PermissionError as error:
         raise PermissionError("its permissions do not let you read it") from error
     except ValueError as error:  # a null character in the path
@@ -62,6 +66,48 @@ def opened(path: Path) -> BufferedReader:
         os.close(file)
         raise
     return os.fdopen(file, "rb")
+
+
+class NothingThere(FileNotFoundError):
+    """Nothing is at a path. What is near is looked up only when it is told: many look whether there is a file."""
+
+    def __str__(self) -> str:
+        return nothing_at(self.args[0])
+
+
+def nothing_at(path: Path | str) -> str:
+    """What to say of a path where nothing is.
+
+    >>> nothing_at("nowhere/at/all")
+    'there is no such file, nor the folder nowhere/at'
+    """
+    parent = Path(path).parent
+    lacking = "" if parent.is_dir() else f", nor the folder {parent}"
+    return f"there is no such file{lacking}{near_path(path)}"
+
+
+def near_path(path: Path | str, written: str = "") -> str:
+    """In brackets, the file or folder that was probably meant by a path where nothing is; else nothing.
+
+    It is shown as the user wrote the path, which is ``written`` if it is relative to another folder.
+    """
+    name, parent, shown = Path(path).name, Path(path).parent, (written or str(path)).rstrip("/")
+    try:
+        if os.path.lexists(path):
+            return ""
+        if not parent.exists():
+            return near_path(parent, str(Path(shown).parent))
+        with os.scandir(parent) as entries:
+            beside = [entry.name for entry in islice(entries, NEAR_NAMES)]
+    except (OSError, ValueError):
+        return ""
+    # Names are not alike by their endings; of two files of one name, the one with this ending is meant.
+    ending = Path(name).suffix
+    by_stem = {
+        Path(other).stem: other for other in sorted(beside, key=lambda other: (Path(other).suffix == ending, other))
+    }
+    near = nearest(Path(name).stem, by_stem)
+    return f" (did you mean {shown.removesuffix(name)}{by_stem[near]}?)" if near else ""
 
 
 def _require_regular(mode: int) -> None:

@@ -208,7 +208,7 @@ def test_what_does_not_fit_is_said(runs: Path, tmp_path: Path) -> None:
         (lambda: api.gate(runs / "base", one), "one of the two"),
         (lambda: api.gate(runs / "base", one, max_drop=1, policy="gate.toml"), "one of the two"),
         (lambda: api.load_run(tmp_path / "nothing"), "is not there"),
-        (lambda: api.leaderboard(runs, task="ifeval"), "no run holds that task"),
+        (lambda: api.leaderboard(runs, task="ifeval"), "none of the runs holds the task 'ifeval'; they hold gsm8k"),
         (lambda: api.leaderboard([]), "nothing to show"),
         (lambda: one.answers("ifeval"), "it holds gsm8k"),
         (lambda: api.import_run("a.json", "outputs", out="x"), "--task is missing"),

@@ -51,6 +51,7 @@ from judgebench.stats.relative import paired_ratio
 from judgebench.task import Fetch, rulings_of
 from judgebench.task.metric import Metric, MetricSums
 from judgebench.task.selection import NOTHING_SAID, Selection, in_groups
+from judgebench.tasks import is_among
 
 LEVEL = 0.95
 """Of all intervals."""
@@ -131,8 +132,7 @@ def compare(
     compared, unlike = [], {}
     told, notes = notes, []
     tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
-    if task is not None:
-        tasks = {key: having for key, having in tasks.items() if task in runs[having[0]].tasks[key].names}
+    tasks = {key: having for key, having in tasks.items() if is_among(task, runs[having[0]].tasks[key].names)}
     if groups and tasks:
         wanted = require_groups(groups, (runs[number].tasks[key] for key in tasks for number in tasks[key]))
         tasks = {key: having for key, having in tasks.items() if label_of(runs[having[0]].tasks[key]) in wanted}
@@ -186,6 +186,28 @@ def unlike_fields(first: TaskRun, other: TaskRun) -> list[tuple[str, str, str]]:
     return [(name, _shown(one, name), _shown(two, name)) for name in differing(one, two)]
 
 
+def of_other_parts(first: TaskRun, other: TaskRun, called: tuple[str, str]) -> str | None:
+    """What to say of two runs that differ in nothing but their examples, and one of which is a part of the benchmark.
+
+    ``called`` is what they are. ``None`` if they differ otherwise, too, or if neither says that it is a part.
+    """
+    chosen = [run.task_manifest.selection for run in (first, other)]
+    if not any(chosen) or any(not name.startswith("examples.") for name, *_ in unlike_fields(first, other)):
+        return None
+    label = first.task_manifest.label
+    told = [
+        f"the {what} {run.run} is {f'a part of {label}, {part}' if part else f'the whole {label}'}"
+        for what, run, part in zip(called, (first, other), chosen, strict=True)
+    ]
+    # What is said first is what is wrong.
+    if chosen[0] is None:
+        told.reverse()
+    return (
+        f"{', but '.join(told)}, so their numbers cannot be compared. Evaluate both on the same examples, with the "
+        "same --limit, --where and --ids or without; what is stored is not asked again"
+    )
+
+
 def _shown(protocol: Mapping[str, Any], dotted: str) -> str:
     """The value of a field by its dotted name, whose parts may contain dots themselves, such as file names."""
     for key, value in protocol.items():
@@ -215,10 +237,15 @@ def _nothing(runs: Sequence[Run], task: str | None, unlike: Mapping[str, Sequenc
         held = "; ".join(f"{run.path} holds {', '.join(run.tasks) or 'no task'}" for run in runs)
         wanted = f"the task {task!r}" if task else "a task"
         return f"a comparison needs {wanted} that two of the runs have: {held}"
+    pairs = [(key, mismatch) for key, mismatches in unlike.items() for mismatch in mismatches]
+    parts = []
+    for key, mismatch in pairs:
+        first = next(run.tasks[key] for run in runs if key in run.tasks)
+        parts.append(of_other_parts(first, runs[mismatch.run].tasks[key], ("first run", "later run")))
+    if parts[0] is not None and all(parts):
+        return parts[0]
     differences = "; ".join(
-        f"{key}: {runs[mismatch.run].path} differs in {_differing(mismatch)}"
-        for key, mismatches in unlike.items()
-        for mismatch in mismatches
+        f"{key}: {runs[mismatch.run].path} differs in {_differing(mismatch)}" for key, mismatch in pairs
     )
     return (
         f"these runs have different protocols, so their numbers cannot be compared ({differences}). Run both with the "

@@ -27,6 +27,7 @@ from judgebench.stats.transitivity import cycles, fit_test, item_cycles, win_mat
 from judgebench.stats.variance_components import variance_components
 from judgebench.task import Task
 from judgebench.task.metric import Metric
+from judgebench.tasks import is_among
 
 SEED = 0
 ROUNDS = 500
@@ -155,7 +156,7 @@ def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
         _Run(run.manifest.shown_name, task_run, task_run.example_scores(), task_run.judgements())
         for run in runs
         for task_run in run.tasks.values()
-        if task is None or task in task_run.names
+        if is_among(task, task_run.names)
     ]
     alike: dict[tuple[str, str], list[_Run]] = {}
     for own in read:

@@ -10,6 +10,7 @@ from judgebench.display import is_metric_name
 from judgebench.records import Score
 from judgebench.run.reading import Run, TaskRun
 from judgebench.task.selection import Selection
+from judgebench.tasks import is_among
 
 Headlines = Mapping[str, tuple[str, ...]]
 """The metrics that tables show, by task with version."""
@@ -75,4 +76,4 @@ def _scores_of(run: Run, row: LeaderboardRow, group: str) -> dict[str, Score]:
 
 
 def _task_runs(runs: Iterable[Run], task: str | None) -> list[TaskRun]:
-    return [found for run in runs for found in run.tasks.values() if task is None or task in found.names]
+    return [found for run in runs for found in run.tasks.values() if is_among(task, found.names)]

@@ -16,10 +16,11 @@ from judgebench.data.sources import SourceFinder
 from judgebench.errors import UsageError
 from judgebench.records import Example, ExampleScore, Generation, Message
 from judgebench.run.labels import Labels, judged_shares, labelled_metric, pair_key, settled
-from judgebench.run.reading import Run, TaskRun
+from judgebench.run.reading import Run, TaskRun, require_held
 from judgebench.stats import stratified_labels as formulas
 from judgebench.stats.arrays import FloatArray
 from judgebench.task import Task, TaskData
+from judgebench.tasks import is_among
 
 Strata = Literal["verdict", "category", "length", "none"]
 QUANTILE = 1.959964
@@ -131,9 +132,8 @@ _Named = tuple[str, list[int]]
 
 def task_to_label(run: Run, name: str | None) -> TaskRun:
     """The task of a run whose answers people can compare. Raises :class:`UsageError` if there is none, or several."""
-    found = [task for task in run.tasks.values() if name is None or name in task.names]
-    if not found:
-        raise UsageError(f"{run.path} has no task {name!r:.100}; it has {', '.join(run.tasks)}")
+    require_held([run], name)
+    found = [task for task in run.tasks.values() if is_among(name, task.names)]
     fitting = [task for task in found if labelled_metric(task.task) is not None]
     if len(fitting) == 1:
         return fitting[0]

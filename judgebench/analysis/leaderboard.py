@@ -162,7 +162,7 @@ def _rows_of(run: Run, task: str | None) -> Iterator[tuple[LeaderboardRow, TaskR
     manifest = run.manifest
     for task_run in run.tasks.values():
         task_manifest = task_run.task_manifest
-        if task is not None and task not in task_run.names:
+        if not tasks.is_among(task, task_run.names):
             continue
         usd, unpriced = _cost(manifest, task_run.key)
         findings = [finding.check for finding in task_run.findings if finding.flagged]

@@ -28,6 +28,7 @@ from judgebench.run.run_tasks import NO_FILES
 from judgebench.stats.bridge import PredictedDifference
 from judgebench.stats.bridge_rules import WORDS
 from judgebench.stats.intervals import Interval
+from judgebench.tasks import is_among
 
 Entry = Run | str
 """A run, or the name of a published model."""
@@ -64,7 +65,7 @@ def _judged(
     for number, run in ((number, run) for number, run in enumerate(given) if isinstance(run, Run)):
         for one in run.tasks.values():
             manifest = one.task_manifest
-            if f"{manifest.name}@{manifest.version}" != label or (task is not None and task not in one.names):
+            if f"{manifest.name}@{manifest.version}" != label or not is_among(task, one.names):
                 continue
             population = bridges.population(manifest)
             if fields := unlike(bridge, manifest, population):

@@ -20,6 +20,7 @@ from judgebench.run.bridging import JudgedRun, difference, predict_all, require_
 from judgebench.run.predicting import Bridges, bridge_used, in_order, marks_of, predicted_row
 from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES
+from judgebench.tasks import is_among
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def _headline(bridge: Bridge) -> tuple[str, ...]:
 
 def _is_wanted(run: TaskRun, label: str, task: str | None) -> bool:
     manifest = run.task_manifest
-    return f"{manifest.name}@{manifest.version}" == label and (task is None or task in run.names)
+    return f"{manifest.name}@{manifest.version}" == label and is_among(task, run.names)
 
 
 def _predicted(

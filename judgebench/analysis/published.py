@@ -23,6 +23,7 @@ from judgebench.run.reading import Run, TaskRun
 from judgebench.run.run_tasks import NO_FILES
 from judgebench.task import Task
 from judgebench.task.metric import ABOUT_A_METRIC, UNITS
+from judgebench.tasks import is_among
 
 PUBLISHED_FIELDS = ("task", "model", "source")
 
@@ -35,7 +36,7 @@ def published_rows(task: str | None = None) -> list[LeaderboardRow]:
         for fields in read_csv_table(path, path.read_text(encoding="utf-8")):
             label = fields["task"]
             versioned = label.partition(":")[0]
-            if task is None or task in (label, versioned, label.partition("@")[0]):
+            if is_among(task, (label, versioned, label.partition("@")[0])):
                 if versioned not in known:
                     known[versioned] = known_task(versioned, NO_FILES)
                 rows.append(_published_row(label, fields, known[versioned]))

@@ -26,6 +26,7 @@ from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.records import ExampleScore, Generation, Judgement
 from judgebench.run.reading import Run, TaskRun
+from judgebench.tasks import is_among
 
 PREFIX = "published:"
 """How a published model is named where a run is expected."""
@@ -140,7 +141,7 @@ def _published_run(model: str, like: Run, task: str | None, notes: list[str], *,
     found: dict[str, PublishedTaskRun] = {}
     reasons: list[str] = []
     for key, task_run in like.tasks.items():
-        if task is None or task in task_run.names:
+        if is_among(task, task_run.names):
             made, why = _published_task(model, like, task_run)
             if made is None:
                 reasons.append(why)

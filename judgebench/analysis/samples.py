@@ -48,12 +48,13 @@ from judgebench.records import (
 )
 from judgebench.run.folder import VERIFIED_BY, usable
 from judgebench.run.judge_prompts import PromptBuilder
-from judgebench.run.reading import Run, TaskRun
+from judgebench.run.reading import Run, TaskRun, require_held
 from judgebench.run.run_tasks import TaskUnavailable
 from judgebench.run.scoring import checked_as, ending, read_again, verdicts_expected
 from judgebench.run.stopping import random_order
 from judgebench.task import Ruling, Task, TaskData, rulings_of
 from judgebench.task.selection import Chosen, Selection, choose
+from judgebench.tasks import is_among
 from judgebench.thinking import Thinking, split_completion
 
 REPLY_TOKENS = 3
@@ -640,9 +641,8 @@ def look_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None = N
 
 
 def _looked_at(run: Run, wanted: Wanted, finder: SourceFinder, task: str | None) -> Shown:
-    chosen = [found for found in run.tasks.values() if task is None or task in found.names]
-    if not chosen:
-        raise UsageError(f"--task {task!r:.80}: {run.path} holds {', '.join(run.tasks)}")
+    require_held([run], task)
+    chosen = [found for found in run.tasks.values() if is_among(task, found.names)]
     # Lists need no official file.
     needed = finder if wanted.in_full or wanted.unread else None
     wanted.groups.require_tasks([name for found in chosen for name in found.names])

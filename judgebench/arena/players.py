@@ -18,10 +18,11 @@ from judgebench.kinds.judging import with_judge
 from judgebench.kinds.task_files import Keys, TaskFile
 from judgebench.records import Case, Example, Generation, Judgement
 from judgebench.run.loading import LoadedTask, source_finder, with_own_judge
-from judgebench.run.reading import Run, TaskRun
+from judgebench.run.reading import Run, TaskRun, require_held
 from judgebench.run.selecting import count_of
 from judgebench.run.settings import Settings
 from judgebench.task import TaskData
+from judgebench.tasks import is_among, parse_one_spec
 
 HOUSE = "arena"
 """What our own benchmark for pairs is called."""
@@ -225,10 +226,9 @@ def _of_one_task(runs: Sequence[Run], task: str | None) -> list[tuple[Run, TaskR
     """The runs' parts of one benchmark: the one that is named, or the only one that all have."""
     known = list(dict.fromkeys(key for run in runs for key in run.tasks))
     if task is not None:
-        found = [(run, own) for run in runs for own in run.tasks.values() if task in own.names]
-        if not found:
-            raise UsageError(f"--task {task}: none of the runs holds it; they hold {', '.join(known)}")
-        return found
+        parse_one_spec(task)
+        require_held(runs, task)
+        return [(run, own) for run in runs for own in run.tasks.values() if is_among(task, own.names)]
     shared = [key for key in known if all(key in run.tasks for run in runs)]
     # A file that --tasks names is of one benchmark, as a rule, and names it.
     named = [key for key in known if any(key in own.files for run in runs for own in run.tasks.values())]

@@ -15,8 +15,9 @@ from judgebench.arena.anchoring import Given, require_shared
 from judgebench.display import shortened
 from judgebench.errors import UsageError
 from judgebench.records import Count, Number
-from judgebench.run.reading import Run, TaskRun
+from judgebench.run.reading import Run, TaskRun, require_held
 from judgebench.stats.elo import shuffled_elo, votes_from_scores
+from judgebench.tasks import is_among
 
 ROUNDS = 128
 
@@ -143,7 +144,8 @@ def wb_elo(
 def _chosen(runs: Sequence[Run], task: str | None) -> list[tuple[Run, TaskRun]]:
     """The runs' parts of one benchmark."""
     keys = list(dict.fromkeys(key for run in runs for key in run.tasks))
-    found = [(run, own) for run in runs for own in run.tasks.values() if task is None or task in own.names]
+    require_held(runs, task)
+    found = [(run, own) for run in runs for own in run.tasks.values() if is_among(task, own.names)]
     if len({own.key for _, own in found}) != 1 or len(found) < 2:
         raise UsageError(
             f"WB-Elo is made of the scores of one benchmark by two runs or more, and the runs hold "

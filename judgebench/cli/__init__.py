@@ -31,6 +31,9 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What a scheduler sends, and what a terminal sends that is closed."""
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
+TASKS = ("--tasks", "--task", "-t")
+"""How tasks are spelled, in every command that is told of any."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
 UNDERSTOOD = "judgebench.understood"
 """Where a context keeps what other harnesses' spellings were understood as."""
 COMMANDS = {
@@ -126,10 +129,16 @@ def loaded(name: str) -> Any:
 
 
 def _accept_other_names(command: Any) -> None:
-    """Let every parameter that names tasks or models accept the names of other harnesses, in this command and below."""
+    """Let every parameter that names tasks or models accept the names of other harnesses, in this command and below.
+
+    Every command spells tasks in the same ways, whether it takes one or several.
+    """
     for parameter in command.params:
         if parameter.name in ("task", "tasks"):
             parameter.callback = _name_tasks
+            if parameter.param_type_name == "option":
+                own = parameter.opts[0]
+                parameter.opts = [own, *(flag for flag in TASKS if flag != own)]
         elif parameter.name in ("model", "judge") and parameter.multiple:
             parameter.callback = _name_models
     if not hasattr(command, "commands"):
@@ -152,7 +161,8 @@ def _name_tasks(ctx: Any, parameter: Any, value: Any) -> Any:
         return value
     from judgebench.cli.aliases import own_tasks
 
-    return own_tasks(value, ctx.meta.setdefault(UNDERSTOOD, []))
+    notes = ctx.meta.setdefault(UNDERSTOOD, [])
+    return own_tasks(value, notes) if isinstance(value, str) else [own_tasks(text, notes) for text in value]
 
 
 def _name_models(ctx: Any, parameter: Any, value: Any) -> Any:
@@ -350,10 +360,10 @@ def _terminate(number: int, frame: "FrameType | None") -> None:
 def _complain(text: str, command: str = "") -> None:
     """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled.
 
-    A terminal gets it folded at spaces, so that words and paths stay whole; a pipe or a log one line. A ``command``
-    follows on a line of its own, however long: whoever pastes it must not paste a line break.
+    A terminal gets it folded at spaces, so that words, paths and commands stay whole; a pipe or a log one line. A
+    ``command`` follows on a line of its own, however long: whoever pastes it must not paste a line break.
     """
-    from judgebench.display import printable
+    from judgebench.display import COMMAND, printable
     from judgebench.redaction import redacted
 
     if "-v" in sys.argv or "--verbose" in sys.argv:
@@ -366,5 +376,7 @@ def _complain(text: str, command: str = "") -> None:
         import textwrap
 
         width = shutil.get_terminal_size().columns
-        said = textwrap.fill(said, max(20, width), break_long_words=False, break_on_hyphens=False)
+        whole = COMMAND.sub(lambda found: found[0].replace(" ", NO_BREAK), said)
+        said = textwrap.fill(whole, max(20, width), break_long_words=False, break_on_hyphens=False)
+        said = said.replace(NO_BREAK, " ")
     sys.stderr.write(f"{said}\n" + (f"{printable(redacted(command))}\n" if command else ""))

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from judgebench.cli import TASKS
 from judgebench.data.aliases import aliases, key_of
 from judgebench.errors import UsageError
 
@@ -19,7 +20,7 @@ ASKING = ("eval", "generate", "judge")
 """Commands that take what other harnesses' one command takes."""
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
 MODELS = ("--model", "-m")
-LISTS = ("--tasks", "-t")
+LISTS = TASKS
 """Flags after which lm-eval takes several words."""
 
 
@@ -28,10 +29,27 @@ def translated(command: Any, args: Sequence[str], notes: list[str]) -> list[str]
     words = _Words(command, args)
     while words.left:
         _take(words)
+    if words.joins_tasks and len(named := words.given(*LISTS)) > 1:
+        _rewrite_tasks(words, ",".join(dict.fromkeys(named)))
+    _require_task(words, args)
     if words.notes:
         # What is another thing here than there comes first: a translation is only news.
         notes += [*_same_names(words), *_unlike(words, args), *words.notes]
     return words.done
+
+
+def _require_task(words: "_Words", args: Sequence[str]) -> None:
+    """Raise :class:`UsageError` if no task is named, but a flag of a harness that has one alone: it may be meant."""
+    if words.name not in ASKING[:2] or words.given(*LISTS, "--config"):
+        return
+    typed = (word.partition("=")[0] for word in args if word.startswith("-"))
+    table = aliases().task_of_flag
+    if flag := next((flag for flag in typed if _key(flag) in table), None):
+        task = table[_key(flag)]
+        raise UsageError(
+            f"--tasks is missing: {flag} is a flag of a harness with one benchmark, and here are many; add --tasks "
+            f"{task}, or name another (`judgebench tasks list`)"
+        )
 
 
 def _same_names(words: "_Words") -> list[str]:
@@ -76,6 +94,7 @@ class _Words:
         self.left = list(args)
         self.done: list[str] = []
         self.notes: list[str] = []
+        self.joins_tasks = not any(parameter.opts[0] in LISTS and parameter.multiple for parameter in command.params)
         self.takes_value = {
             name: not getattr(parameter, "is_flag", False)
             for parameter in command.params

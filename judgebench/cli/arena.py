@@ -53,8 +53,7 @@ def arena(
         bool,
         typer.Option("--judged", help="Rate the runs and their baselines by the verdicts they hold; asks nothing."),
     ] = False,
-    task: Annotated[str | None, typer.Option(help="Which benchmark of the runs.", metavar="T")] = None,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     name: options.Names = [],  # noqa: B006
     pairs: Annotated[
         str,
@@ -129,7 +128,8 @@ def arena(
     from judgebench.exchange.arena_tables import flat_sheet, sheets_of
 
     form = "json" if json else form
-    settings = settings_from_flags({**given, "tasks": tasks}, sys.argv)
+    task, files = options.chosen(tasks)
+    settings = settings_from_flags({**given, "tasks": files}, sys.argv)
     level = settings.level / 100 if settings.level >= 1 else settings.level
     wishes = Wishes(level=level, style=style_control, elo=elo, k=elo_k)
     rule = Rule(how=pairs, calls=None if calls is None else _calls(calls), level=level, seed=seed)
@@ -137,7 +137,7 @@ def arena(
     if replay is not None and battles is None:
         raise UsageError(f"--replay {replay} replays a table of battles; name it with --battles")
     if wb_elo:
-        _show_wb_elo(runs or [], tasks, task, options.run_names(name), anchors, margin, length_margin, form, layout)
+        _show_wb_elo(runs or [], files, task, options.run_names(name), anchors, margin, length_margin, form, layout)
         return
     if battles is not None:
         if runs or models:
@@ -210,7 +210,7 @@ def _held(plan: "Plan", *, quiet: bool) -> "Arena":
 
 def _show_wb_elo(
     runs: list[Path],
-    tasks: str,
+    files: str,
     task: str | None,
     names: dict[str, str],
     anchors: Any,
@@ -227,7 +227,7 @@ def _show_wb_elo(
 
     if not runs:
         raise UsageError("--wb-elo is made of the scores of runs; name their folders")
-    found = read_runs(runs, task_files(tasks)).readable
+    found = read_runs(runs, task_files(files)).readable
     rule = VoteRule(margin=margin, tie_margin=margin, length_margin=length_margin or None)
     made = wb_elo(renamed(found, names) if names else list(found), task=task, given=anchors, rule=rule)
     show(form, made, lambda: [wb_sheet(made)], layout=layout)

@@ -47,8 +47,14 @@ VendorTable = Annotated[
 def make(
     runs: Annotated[list[Path] | None, typer.Argument(help="Runs of the bridge models.", metavar="RUN…")] = None,
     *,
-    task: Annotated[
-        str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…], or the path of your own.", metavar="T")
+    tasks: Annotated[
+        list[str],
+        typer.Option(
+            "--task",
+            help="Task: NAME[@VERSION][:KEY=VALUE,…], or the path of your own. Given a second time, the path of an own "
+            "task that the runs were made with.",
+            metavar="T|PATH",
+        ),
     ],
     official: Official = "published",
     metric: Annotated[list[str], typer.Option(help="Only this metric. Repeatable.", metavar="M")] = [],  # noqa: B006 - typer reads the default and copies it
@@ -75,7 +81,6 @@ def make(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bridge of other models, or of another judge.")
     ] = False,
-    tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
     json: options.Json = False,
@@ -89,7 +94,8 @@ def make(
     from judgebench.models.trained_by import read_vendors
     from judgebench.run.settings import settings_from_flags
 
-    asked = {"judge": judge, "judge_arg": judge_arg, "tasks": task, "mirror": mirror, "offline": offline}
+    task, files = _one_task(tasks)
+    asked = {"judge": judge, "judge_arg": judge_arg, "tasks": task or files, "mirror": mirror, "offline": offline}
     settings = settings_from_flags(asked, sys.argv)
     known = read_vendors(vendors)
     if plan is not None:
@@ -112,10 +118,9 @@ def make(
     from judgebench.run.bridge_files import SUFFIX, require_same_bridge, with_earlier_drift, write_bridge
     from judgebench.run.loading import source_finder
 
-    files, task = _task_files(task, tasks)
     bridge = make_bridge(
         _read(runs or (), files),
-        task,
+        task or _only_name(files),
         official,
         source_finder(settings),
         metrics=metric,
@@ -235,14 +240,21 @@ def _read(paths: Iterable[Path], tasks: str) -> list[Any]:
     return [read_run(path, files) for path in find_runs(paths)] if paths else []
 
 
-def _task_files(task: str, tasks: str) -> tuple[str, str]:
-    """What ``--tasks`` says with the file of a task that is named by its path, and the task's own name."""
-    from judgebench.tasks import is_file, parse_one_spec, task_files
+def _one_task(texts: Iterable[str]) -> tuple[str | None, str]:
+    """The one task of a bridge, unless that is named by its path, and the paths of own tasks."""
+    from judgebench.tasks import parse_one_spec
 
-    if not is_file(parse_one_spec(task).name):
-        return tasks, task
-    (name,) = task_files(task)
-    return ",".join(filter(None, (tasks, task))), name
+    task, files = options.chosen(texts)
+    parse_one_spec(task or files)
+    return task, files
+
+
+def _only_name(files: str) -> str:
+    """The name of the one task that a path holds."""
+    from judgebench.tasks import task_files
+
+    (name,) = task_files(files)
+    return name
 
 
 def _next_step(bridge: "Bridge", path: Path) -> str:

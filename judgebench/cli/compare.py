@@ -54,7 +54,6 @@ def compare(
     adjust: Annotated[
         Literal["holm", "bh", "none"], typer.Option(help="How to adjust p-values for their number.")
     ] = "holm",
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     group: options.Groups = None,
     relative: Annotated[
         bool,
@@ -71,7 +70,7 @@ def compare(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     html: pages.Html = None,
     everything: options.All = False,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     *,
@@ -83,6 +82,7 @@ def compare(
 
     layout.require_valid(form)
     pages.require_place(html)
+    task, files = options.chosen(tasks)
     found = api.compare(
         *runs,
         adjust=adjust,
@@ -94,7 +94,7 @@ def compare(
         level=level,
         mirrors=mirror,
         offline=offline,
-        tasks=tasks,
+        tasks=files,
     ).record
     links = pages.write_page(
         html,
@@ -105,13 +105,13 @@ def compare(
         adjust=adjust,
         mirrors=mirror,
         offline=offline,
-        tasks=tasks,
+        tasks=files,
     )
     rest = options.rest(everything)
     if form == "rich" and flips:
         sheets = _sheets(found, relative=relative, flips=False, terminal=True)
         print_sheets(laid_out_for(sheets, layout, form), rest=rest)
-        typer.echo(terminal_text(_pages(found, tasks, links, full=everything)), nl=False)
+        typer.echo(terminal_text(_pages(found, files, links, full=everything)), nl=False)
     else:
         show(
             form,

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def explain(
     runs: Annotated[list[Path], typer.Argument(help="Run folders, or folders that hold some.")],
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     html: pages.Html = None,
     everything: options.All = False,
     json: options.Json = False,
@@ -29,9 +28,10 @@ def explain(
     from judgebench import api
 
     pages.require_place(html)
-    found = api.explain(*runs, task=task, tasks=tasks)
+    task, files = options.chosen(tasks)
+    found = api.explain(*runs, task=task, tasks=files)
     print_beside("left out", (run.reason for run in found.unreadable))
-    pages.write_page(html, runs, "#/task", task=task, tasks=tasks)
+    pages.write_page(html, runs, "#/task", task=task, tasks=files)
     show("json" if json else "rich", found.record, lambda: _sheets(found.record), rest=options.rest(everything))
 
 

@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-TaskName = Annotated[str | None, typer.Option(help="Only this task, with or without its version.", metavar="T")]
-
 
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="Run folder or archive.")],
     out: Annotated[Path, typer.Option(help="File to write: .csv to fill in, .html for a page.", metavar="FILE")],
-    task: TaskName = None,
     n: Annotated[int, typer.Option(help="Number of examples to label.", min=2, metavar="N")] = 100,
     strata: Annotated[
         Literal["verdict", "category", "length", "none"],
@@ -44,7 +41,7 @@ def sample(
     pilot: Annotated[
         Path | None, typer.Option(help="A few labels, to take that share from instead.", metavar="FILE")
     ] = None,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     json: options.Json = False,
@@ -55,18 +52,19 @@ def sample(
     from judgebench.run.labels import read_labels
 
     require_new(out)
-    found, finder = _opened(run, task, tasks, mirror, offline=offline)
+    task, files = options.chosen(tasks)
+    found, finder = _opened(run, task, files, mirror, offline=offline)
     labels = None
     if pilot is not None:
         labels = read_labels([pilot], found.key, found.load_data(finder), names=("",), flag="--pilot ")
     made = draw(found, finder, Wish(n=n, strata=strata, seed=seed, agreement=agreement, pilot=labels))
     write_sample(made, out)
     shown = structs.replace(made, pairs=())
-    show("json" if json else "rich", shown, lambda: _sample_sheets(made, run, tasks, out))
+    show("json" if json else "rich", shown, lambda: _sample_sheets(made, run, files, out))
 
 
 def _opened(
-    run: Path, task: str | None, tasks: str, mirror: list[Path], *, offline: bool
+    run: Path, task: str | None, files: str, mirror: list[Path], *, offline: bool
 ) -> "tuple[TaskRun, SourceFinder]":
     """The task whose answers are labelled, and a finder of its files."""
     from judgebench.analysis.label_sample import task_to_label
@@ -75,15 +73,15 @@ def _opened(
     from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
-    found = task_to_label(read_run(run, task_files(tasks)), task)
-    return found, source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
+    found = task_to_label(read_run(run, task_files(files)), task)
+    return found, source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
 
 
-def _sample_sheets(made: "LabelSample", run: Path, tasks: str, out: Path) -> list[Sheet]:
+def _sample_sheets(made: "LabelSample", run: Path, files: str, out: Path) -> list[Sheet]:
     from judgebench.run.labels import WIN_SHARE
     from judgebench.tasks import files_flag
 
-    named, files = shlex.quote(str(run)), files_flag(tasks)
+    named, own = shlex.quote(str(run)), files_flag(files)
 
     drawn = sum(stratum.drawn for stratum in made.strata)
     strata = Sheet(
@@ -115,8 +113,8 @@ def _sample_sheets(made: "LabelSample", run: Path, tasks: str, out: Path) -> lis
                 if out.suffix == ".csv"
                 else []
             ),
-            f"then: judgebench labels agree {named} LABELS.csv…{files}"
-            + ("" if made.metric == WIN_SHARE else f", or judgebench score {named}{files} --labels LABELS.csv"),
+            f"then: judgebench labels agree {named} LABELS.csv…{own}",
+            *([] if made.metric == WIN_SHARE else [f"or: judgebench score {named}{own} --labels LABELS.csv"]),
         ),
     )
     return [strata, widths]
@@ -134,8 +132,7 @@ def _shortfall(made: "LabelSample", drawn: int) -> "Iterator[str]":
 def agree(
     run: Annotated[Path, typer.Argument(help="The run whose answers were labelled.")],
     labels: Annotated[list[Path], typer.Argument(help="Files of labels, one or more.", metavar="LABELS…")],
-    task: TaskName = None,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
     everything: options.All = False,
@@ -145,7 +142,8 @@ def agree(
     from judgebench.analysis.label_agreement import agreement_with
     from judgebench.run.labels import read_labels
 
-    found, finder = _opened(run, task, tasks, mirror, offline=offline)
+    task, files = options.chosen(tasks)
+    found, finder = _opened(run, task, files, mirror, offline=offline)
     data = found.load_data(finder)
     given = read_labels(labels, found.key, data, names=[path.stem for path in labels], flag="")
     made = agreement_with(found, data, given)

@@ -81,7 +81,6 @@ def leaderboard(
     runs: Annotated[
         list[Path] | None, typer.Argument(help="Run folders, or folders that hold some. Default: runs/.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     published: Annotated[
         bool,
         typer.Option(
@@ -117,7 +116,7 @@ def leaderboard(
     form: Annotated[Format, typer.Option("--format", help="How to print it.")] = "rich",
     html: pages.Html = None,
     everything: options.All = False,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also say what audits of this machine found about the judges.")
     ] = False,
@@ -140,6 +139,7 @@ def leaderboard(
     if html is not None and not runs and not Path("runs").is_dir():
         raise UsageError(f"--html {html} is a page of runs, and there are none here; name run folders")
     folders = list(runs or ([Path("runs")] if Path("runs").is_dir() or not published else []))
+    task, files = options.chosen(tasks)
     found = api.leaderboard(
         *folders,
         task=task,
@@ -149,11 +149,11 @@ def leaderboard(
         bridge=bridge,
         level=level,
         rank_predicted=rank_predicted,
-        tasks=tasks,
+        tasks=files,
     )
     print_beside("left out", (run.reason for run in found.unreadable))
     print_beside("note", found.notes)
-    pages.write_page(html, folders, "#/", task=task, names=options.run_names(names), tasks=tasks)
+    pages.write_page(html, folders, "#/", task=task, names=options.run_names(names), tasks=files)
     groups = of_tasks_of_runs(found.groups) if runs and task is None else found.groups
     shown = arranged(groups, sort=sort, filters=filters or (), pins=pins or ())
     print_tables(shown, form, layout, rest=options.rest(everything), verbose=verbose)

@@ -84,8 +84,17 @@ TaskFiles = Annotated[
     str,
     typer.Option(
         "--tasks",
-        help="File of your own task, if the runs were made with one: ./mine/task.py. A run folder cannot name code.",
-        metavar="FILE",
+        help="Path of your own task, if the runs were made with one: ./mine/task.py. A run folder cannot name code.",
+        metavar="PATH",
+    ),
+]
+TasksOfRuns = Annotated[
+    list[str],
+    typer.Option(
+        "--tasks",
+        help="Only these tasks: T1,T2, each with or without its version. The path of your own task (./mine/task.py) "
+        "says where it lies, because a run folder cannot name code. Repeatable.",
+        metavar="T1,T2|PATH",
     ),
 ]
 Groups = Annotated[
@@ -113,6 +122,13 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 def rest(everything: bool) -> str | None:
     """What shows the rest of a long output; ``None`` if all is shown."""
     return None if everything else "--all"
+
+
+def chosen(named: Iterable[str]) -> tuple[str | None, str]:
+    """What ``--tasks`` says to a command about runs: the tasks to limit it to, if any, and the paths of own ones."""
+    from judgebench.tasks import chosen_tasks
+
+    return chosen_tasks(named)
 
 
 def run_names(given: Iterable[str]) -> dict[str, str]:

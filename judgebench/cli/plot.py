@@ -19,9 +19,6 @@ def plot(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", help="File to write: .svg, .pdf or .png.", metavar="FILE")],
-    task: Annotated[
-        str | None, typer.Option(help="The task, with or without its version; the first by default.")
-    ] = None,
     labels: Annotated[
         list[Path],
         typer.Option(
@@ -32,7 +29,7 @@ def plot(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -45,8 +42,9 @@ def plot(
     from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
-    finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
-    found = renamed(read_runs(runs, task_files(tasks)).readable, options.run_names(names))
+    task, files = options.chosen(tasks)
+    finder = source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
+    found = renamed(read_runs(runs, task_files(files)).readable, options.run_names(names))
     drawn = figure_of(collect(found, finder, task=task), kind, task, labels=labels)
     written = write_figure(drawn, out, overwrite=overwrite)
     if json:

@@ -32,7 +32,6 @@ def report(
             metavar="FILE|FOLDER/",
         ),
     ],
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     adjust: Annotated[
         Literal["holm", "bh", "none"], typer.Option(help="How to adjust p-values for their number, as in compare.")
     ] = "holm",
@@ -82,7 +81,7 @@ def report(
     ] = False,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
     json: options.Json = False,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -105,15 +104,16 @@ def report(
         )
     for path in bridge:
         read_bridge(path)
-    finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
-    read = read_runs(runs, task_files(tasks))
+    task, files = options.chosen(tasks)
+    finder = source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
+    read = read_runs(runs, task_files(files))
     for unreadable in read.unreadable:
         typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
     found = replace(read, readable=tuple(renamed(read.readable, options.run_names(names))))
     shown: dict[str, Any] = {"task": task, "adjust": adjust, "most": samples, "level": level}
     shown |= {"finder": finder, "without": frozenset(without or ()), "bridges": tuple(bridge)}
     if whole:
-        _print_site(_site(runs, found, Path(html), shown, baseline, tasks, overwrite=overwrite), json=json)
+        _print_site(_site(runs, found, Path(html), shown, baseline, files, overwrite=overwrite), json=json)
         return
     _print_page(collect(found.readable, unreadable=found.unreadable, **shown), html, overwrite=overwrite, json=json)
 
@@ -155,7 +155,7 @@ def _site(
     place: Path,
     shown: dict[str, Any],
     baseline: str | None,
-    tasks: str,
+    files: str,
     *,
     overwrite: bool,
 ) -> "Written":
@@ -165,9 +165,13 @@ def _site(
     from judgebench.cli.leaderboard import boards
     from judgebench.report.site import Board, Shown, Site, SiteRun, broken_of, localised, origins, pairs_of
     from judgebench.report.site_writing import require_place, write_site
+    from judgebench.run.reading import require_held
+    from judgebench.tasks import is_among
 
     task = shown["task"]
-    own = [run for run in found.readable if task is None or any(task in one.names for one in run.tasks.values())]
+    if found.readable:
+        require_held(found.readable, task)
+    own = [run for run in found.readable if any(is_among(task, one.names) for one in run.tasks.values())]
     if not own:
         reasons = "; ".join(one.reason for one in found.unreadable)
         raise UsageError(f"there is no run to make a site of{f': {reasons}' if reasons else ''}")
@@ -175,7 +179,7 @@ def _site(
     runs = [SiteRun(run, names[str(run.path)]) for run in own]
     pairs = pairs_of(runs, baseline)
     require_place(runs, place)
-    ranked = api.leaderboard(*map(api.Run, own), task=task, published=True, tasks=tasks)
+    ranked = api.leaderboard(*map(api.Run, own), task=task, published=True, tasks=files)
     groups = of_tasks_of_runs(localised(ranked.groups, names))
     site = Site(
         runs=tuple(runs),

@@ -17,13 +17,14 @@ from judgebench.run.settings import settings_from_flags
 def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     tasks: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help="Other options for some of the run's tasks, such as alpacaeval:upstream_compat=true; or the file of "
-            "your own task, if it was made with one.",
-            metavar="T1,T2",
+            "--tasks",
+            help="Print only these tasks, with other options if any are given, such as "
+            "alpacaeval:upstream_compat=true; all are scored. Or the path of your own task, if it was made with one.",
+            metavar="T1,T2|PATH",
         ),
-    ] = "",
+    ] = [],  # noqa: B006 - typer reads the default and copies it
     labels: options.Labels = None,
     bridge: options.Bridge = [],  # noqa: B006 - typer reads the default and copies it
     level: options.Level = 0.95,
@@ -43,23 +44,32 @@ def score(
     layout: Layout,
 ) -> None:
     """Score a run folder again with today's rules. Makes no call."""
-    from judgebench.cli.results import print_results
+    from judgebench.cli.results import of_tasks, print_results
     from judgebench.exchange.trackers import require_trackers
     from judgebench.run.folder import RunFolder
     from judgebench.run.manifests import missing, something_failed
     from judgebench.run.scoring import score_run
-    from judgebench.tasks import on_run
+    from judgebench.tasks import named, on_run, parse_specs
 
     require_trackers(track)
     layout.require_valid("json" if json else form)
     folder = RunFolder(run)
-    given = {"tasks": tasks, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
+    task, files = options.chosen(tasks)
+    asked = [spec for spec in parse_specs(task) if spec.text not in named(files)] if task else []
+    settled = ",".join([*filter(None, [files]), *(spec.text for spec in asked)])
+    given = {"tasks": settled, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
     settings = settings_from_flags({**given, "mirror": mirror, "offline": offline, "unsafe_local": unsafe_local})
     results, manifest = score_run(folder, settings, force=force), folder.require_manifest()
     print_results(
-        results, manifest, as_json=json, verbose=verbose, everything=everything, form=form, layout=layout, files=tasks
+        *of_tasks(results, manifest, [spec.name for spec in parse_specs(task)] if task else ()),
+        as_json=json,
+        verbose=verbose,
+        everything=everything,
+        form=form,
+        layout=layout,
+        files=files,
     )
     options.report_to(track, folder)
     if results.status == "incomplete":
-        again = f" `judgebench judge {on_run(run, tasks)}` asks for what is missing"
+        again = f" `judgebench judge {on_run(run, files)}` asks for what is missing"
         raise Incomplete(f"{missing(manifest, judged=True)}{again if something_failed(manifest) else ''}")

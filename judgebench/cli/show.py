@@ -53,7 +53,6 @@ STATES = {"reasked_and_read": "read after it was asked again", "skipped": "known
 
 def show(
     run: Annotated[Path, typer.Argument(help="Run folder or archive.")],
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     group: Annotated[
         list[str],
         typer.Option(help="Only items of this group, such as category=math or mtbench:turn=2.", metavar="KEY=VALUE"),
@@ -74,7 +73,7 @@ def show(
     every: options.All = False,
     form: Annotated[Literal["rich", "md", "json"], typer.Option("--format", help="How to print it.")] = "rich",
     json: options.Json = False,
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -96,13 +95,14 @@ def show(
         flips=flips,
         groups=read_selection(group, "--group"),
     )
-    finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
-    _require_one(run, tasks)
-    found = look_at(read_run(run, task_files(tasks), unfinished=True), wanted, finder, task)
+    task, files = options.chosen(tasks)
+    finder = source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
+    _require_one(run, files)
+    found = look_at(read_run(run, task_files(files), unfinished=True), wanted, finder, task)
     if json or form == "json":
         print_json(found)
         return
-    looked_at = on_run(run, tasks)
+    looked_at = on_run(run, files)
     detail = Detail(name=found.model, prompts=prompts, full=full, every=every)
     blocks = list(_blocks(found, looked_at, detail))
     page(markdown_text(blocks) if form == "md" else terminal_text(blocks))

@@ -21,9 +21,8 @@ def view(
     ],
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.", min=0, max=65535)] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
-    task: Annotated[str | None, typer.Option(help="Only this task, with or without its version.")] = None,
     names: options.Names = [],  # noqa: B006 - typer reads the default and copies it
-    tasks: options.TaskFiles = "",
+    tasks: options.TasksOfRuns = [],  # noqa: B006 - typer reads the default and copies it
     mirror: options.Mirror = [],  # noqa: B006 - typer reads the default and copies it
     offline: options.Offline = False,
 ) -> None:
@@ -34,8 +33,9 @@ def view(
     from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
-    finder = source_finder(settings_from_flags({"tasks": tasks, "mirror": mirror, "offline": offline}))
-    files, called = task_files(tasks), options.run_names(names)
+    task, own = options.chosen(tasks)
+    finder = source_finder(settings_from_flags({"tasks": own, "mirror": mirror, "offline": offline}))
+    files, called = task_files(own), options.run_names(names)
 
     def write(folder: Path, state: str) -> str:
         return _write(renamed(_readable(find_runs(runs), files), called), finder, task, folder, state)

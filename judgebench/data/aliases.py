@@ -28,6 +28,8 @@ class Aliases:
     switches: Table
     task_options: Table
     """Flags that set an option of one task, as ``TASK:OPTION``."""
+    task_of_flag: Table
+    """Flags of harnesses that evaluate one benchmark alone, and what that is called here."""
     task_values: Table
     always: Table
     """Flags for what is always so, with what that is."""

@@ -18,7 +18,7 @@ import msgspec
 
 from judgebench.data.csv_cells import read_csv
 from judgebench.errors import RecordError, ShapeError, UsageError
-from judgebench.files import DEEPEST, as_utf8, chunks, deeper_than, irregular
+from judgebench.files import DEEPEST, as_utf8, chunks, deeper_than, irregular, near_path
 from judgebench.records import LARGEST
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -294,7 +294,7 @@ class _Reader:
         """The rows of one file."""
         if not path.is_file():
             found = irregular(path)
-            kind = f"{found}, not a regular file" if found else "not a file"
+            kind = f"{found}, not a regular file" if found else f"not a file{near_path(path)}"
             raise UsageError(f"{path} is {kind}; {self._what} was expected ({', '.join(READABLE)}, each also as .gz)")
         rows = []
         try:

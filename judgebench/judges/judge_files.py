@@ -18,7 +18,7 @@ import yaml
 
 from judgebench.data.toml_errors import fault, located, parse_toml
 from judgebench.errors import UsageError
-from judgebench.files import read_text
+from judgebench.files import near_path, read_text
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.judges.verdict_rules import ALPACA_EVAL_READINGS, VerdictRule, problem, problem_of_patterns
 from judgebench.records import Sampling
@@ -108,7 +108,9 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
     if found.prompt is not None:
         place = path.parent / found.prompt
         if not place.is_file():
-            raise fault(path, text, "prompt", f"{found.prompt!r} is not a file; a path is relative to the judge file")
+            near = near_path(place, found.prompt)
+            said = f"{found.prompt!r} is not a file{near}; a path is relative to the judge file"
+            raise fault(path, text, "prompt", said)
         prompt = _text(place)
     own = OwnJudge(
         name=path.name,

@@ -16,7 +16,7 @@ from judgebench.data.sources import Source, read_sources
 from judgebench.data.toml_errors import converted, fault, located, parse_toml
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import UsageError
-from judgebench.files import read_text, read_toml, sha256_of
+from judgebench.files import near_path, read_text, read_toml, sha256_of
 from judgebench.judges.judge_files import JudgeFile, is_judge_file, read_judge_file
 from judgebench.judges.slot_prompts import Filling, SlotPrompt
 from judgebench.records import Sampling
@@ -193,7 +193,9 @@ class TaskFile:
         """The file that a key names, relative to this one; raise :class:`UsageError` if it is not there."""
         place = self.path.parent / name
         if not place.is_file():
-            raise self.fault(key, f"{name!r} is not a file; a path is relative to {self.path.name}")
+            raise self.fault(
+                key, f"{name!r} is not a file{near_path(place, name)}; a path is relative to {self.path.name}"
+            )
         return place
 
     def prompt(self, fetch: Fetch | None) -> tuple[str, str] | None:

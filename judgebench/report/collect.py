@@ -17,8 +17,9 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.records import Example
 from judgebench.report.lengths import tenths
 from judgebench.run.folder import usable
-from judgebench.run.reading import Run, TaskRun, Unreadable
+from judgebench.run.reading import Run, TaskRun, Unreadable, require_held
 from judgebench.run.stopping import random_order
+from judgebench.tasks import is_among
 
 CHUNK = 200
 """How many samples of a run are in memory at once."""
@@ -163,15 +164,16 @@ def collect(
 
     Raises :class:`UsageError` if no run has the ``task``.
     """
+    require_held(runs, task)
     grouped: dict[tuple[str, str], list[tuple[int, OpenTask]]] = {}
     for number, run in enumerate(runs):
         for own in run.tasks.values():
-            if task is None or task in own.names:
+            if is_among(task, own.names):
                 key = own.task_manifest.label, own.task_manifest.protocol_hash
                 with usable(str(run.path)):
                     grouped.setdefault(key, []).append((number, OpenTask(run, own, finder)))
     if not grouped:
-        raise UsageError(f"no run of the report has the task {task!r:.80}")
+        raise UsageError("no run could be read, so there is nothing to report")
     tasks = tuple(
         TaskReport(label, protocol, tuple(number for number, _ in own), tuple(one for _, one in own), most)
         for (label, protocol), own in grouped.items()

@@ -23,6 +23,7 @@ from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, s
 from judgebench.report.views import NUMBERS, comparison_of, length_series, matrix_counts
 from judgebench.run.labels import LEVEL, Labels, judged_shares, labelled_metric, read_labels, settled, weights_of
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
+from judgebench.tasks import is_among, parse_one_spec
 
 WIDTH = 340
 """Pixels: 9 cm, the width of a column, at 96 to the inch."""
@@ -73,7 +74,9 @@ def figure_of(report: Report, kind: str, task: str | None = None, *, labels: Seq
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of figure {kind!r:.40}; there are {', '.join(KINDS)}")
-    named = [one for one in report.tasks if task is None or task in (one.label, *one.first.names)]
+    if task is not None:
+        parse_one_spec(task)
+    named = [one for one in report.tasks if is_among(task, (one.label, *one.first.names))]
     if not named:
         raise UsageError(f"no run has the task {task!r:.80}; there are {', '.join(one.label for one in report.tasks)}")
     if labels and kind != "calibration":

@@ -39,7 +39,7 @@ from judgebench.codec import (
 )
 from judgebench.display import printable, slug
 from judgebench.errors import JudgebenchError, UsageError
-from judgebench.files import read_bytes
+from judgebench.files import near_path, read_bytes
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models.call_store import Spending
 from judgebench.records import (
@@ -365,7 +365,7 @@ class RunFolder:
         manifest = self.manifest()
         if manifest is None:
             found = "it has no manifest.json" if self.path.exists() else "there is no such folder"
-            raise UsageError(f"{self.path} is not a run folder: {found}")
+            raise UsageError(f"{self.path} is not a run folder: {found}{near_path(self.path)}")
         return manifest
 
     def write_manifest(self, manifest: Manifest) -> None:

@@ -16,7 +16,9 @@ from judgebench.activity import doing
 from judgebench.codec import canonical_hash
 from judgebench.data.rows import FileRow, FileRows, json_rows, read_rows
 from judgebench.data.sources import Source, SourceFinder, outputs_of
+from judgebench.display import did_you_mean
 from judgebench.errors import JudgebenchError, ShapeError, UsageError
+from judgebench.files import near_path
 from judgebench.grading.pool import require_place
 from judgebench.judges.own_judges import OwnJudge
 from judgebench.models import ModelSpec
@@ -278,6 +280,7 @@ def _baselines_of_file(
             )
         raise UsageError(
             f"--baseline {path!r} is neither a file of outputs nor a baseline of {loaded_task.key} ({known})"
+            f"{did_you_mean(path, loaded_task.data.baselines) or near_path(path)}"
         )
     baselines: dict[str, Generations] = {}
     notes: list[str] = []

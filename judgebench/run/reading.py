@@ -14,9 +14,9 @@ import msgspec
 
 from judgebench.codec import canonical_hash
 from judgebench.data.sources import SourceFinder
-from judgebench.display import shortened
+from judgebench.display import did_you_mean, shortened
 from judgebench.errors import UsageError
-from judgebench.files import opened
+from judgebench.files import near_path, opened
 from judgebench.records import Example, ExampleScore, Generation, Judgement, Kind, Score
 from judgebench.run.archive import is_archive, open_archive
 from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
@@ -25,7 +25,7 @@ from judgebench.run.loading import load_whole, reload_task
 from judgebench.run.run_tasks import NO_FILES, TaskFiles, find_task
 from judgebench.run.settings import require_name
 from judgebench.task import Task, TaskData
-from judgebench.tasks import Origin, on_run
+from judgebench.tasks import Origin, is_among, on_run, parse_specs
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,19 @@ class Runs:
     unreadable: tuple[Unreadable, ...]
 
 
+def require_held(runs: Sequence[Run], task: str | None) -> None:
+    """Raise :class:`UsageError` for each task that a user named, of one or more, and that none of the runs holds."""
+    for spec in parse_specs(task) if task else ():
+        if not any(is_among(spec.text, own.names) for run in runs for own in run.tasks.values()):
+            held = dict.fromkeys(key for run in runs for key in run.tasks)
+            name, there = shortened(spec.text, 80), f"{', '.join(held) or 'none'}{did_you_mean(spec.text, held)}"
+            raise UsageError(
+                f"{runs[0].path} holds no task {name!r}; it holds {there}"
+                if len(runs) == 1
+                else f"none of the runs holds the task {name!r}; they hold {there}"
+            )
+
+
 def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = False) -> Run:
     """Read the manifest, scores and findings of a run folder or an archive.
 
@@ -178,7 +191,9 @@ def read_run(path: Path, files: TaskFiles = NO_FILES, *, unfinished: bool = Fals
                 f"`judgebench gate --candidate RUN --baseline {path}` compare a run with them, and `judgebench "
                 "leaderboard RUN --published` ranks it among them"
             )
-        raise UsageError(f"expected a run folder, but {path} is {found}; name a folder that holds a manifest.json")
+        raise UsageError(
+            f"expected a run folder, but {path} is {found}{near_path(path)}; name a folder that holds a manifest.json"
+        )
     manifest = folder.require_manifest()
     if not unfinished:
         _require_own_hashes(path, manifest, files)
@@ -245,7 +260,9 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         archived = is_archive(path)
         if not archived and not path.is_dir():
-            raise UsageError(f"{path} is not a folder; give run folders, archives, or folders that hold some")
+            raise UsageError(
+                f"{path} is not a folder{near_path(path)}; give run folders, archives, or folders that hold some"
+            )
         folders = [path] if archived or (path / "manifest.json").exists() else _below(path)
         if not folders:
             raise UsageError(f"{path} holds no run folder (a folder with a manifest.json)")

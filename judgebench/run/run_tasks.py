@@ -102,8 +102,8 @@ def _origin(task_manifest: TaskManifest, run: Path, files: TaskFiles) -> tasks.O
     if given is None:
         raise TaskUnavailable(
             f"{run} is of the task {name!r}, which is neither bundled nor part of an installed package. Install the "
-            f"package that has it, or name the file of that task with --tasks, as in --tasks ./{name}/task.py (of "
-            f"`plan`: --task). Known tasks: {', '.join(tasks.names())}"
+            f"package that has it, or name the file of that task with --tasks, as in --tasks ./{name}/task.py. "
+            f"Known tasks: {', '.join(tasks.names())}"
         )
     return tasks.from_file(given)
 
@@ -117,8 +117,7 @@ def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> task
     if given is None:
         raise TaskUnavailable(
             f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not choose "
-            f"the code that is run. Name that file yourself, as in --tasks {_as_given(name, code.file)} (of `plan`: "
-            f"--task)"
+            f"the code that is run. Name that file yourself, as in --tasks {_as_given(name, code.file)}"
         )
     origin = tasks.from_file(given)
     now = origin.code.sha256 if origin.code else {}

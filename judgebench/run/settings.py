@@ -526,7 +526,10 @@ def settings_from_flags(given: Mapping[str, Any], argv: Sequence[str] = ()) -> S
     if values.get("thinking", "auto") not in POLICIES:
         raise UsageError(f"--thinking {values['thinking']!r} is not one of {', '.join(POLICIES)}")
     if values["tasks"] is None:
-        raise UsageError("--tasks is missing; `judgebench tasks list` shows what there is")
+        raise UsageError(
+            "--tasks is missing: say what to evaluate on, such as --tasks alpacaeval; `judgebench tasks list` shows "
+            "what there is"
+        )
     own = _own_judge(values)
     return Settings(argv=tuple(argv), **values, **own)
 

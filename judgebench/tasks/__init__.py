@@ -18,7 +18,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from judgebench.data.resources import folder_module, import_from_folder, resourc
 from judgebench.data.sources import Source, read_sources
 from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import JudgebenchError, UsageError
+from judgebench.files import nothing_at
 from judgebench.models.opening import parse_model, shutdown_of
 from judgebench.records import TaskCode
 from judgebench.task import Task
@@ -301,11 +302,8 @@ def load(spec: TaskSpec, *, starter: bool = False) -> tuple[Task, Path]:
 def find(name: str) -> Origin:
     """Find the task that a user names, also by its folder or file; raise :class:`UsageError` if there is none."""
     origin = from_file(Path(name)) if is_file(name) else find_registered(name)
-    if origin is None and Path(name).is_dir() and "/" in name:
-        raise UsageError(
-            f"the folder {name} is no benchmark: it has neither a task.py nor a task.toml. `judgebench tasks new "
-            f"NAME` writes one that works"
-        )
+    if origin is None and _is_path(name):
+        raise UsageError(_no_task_at(name))
     if origin is None:
         known, here = names(), task_file_in(Path(name)) is not None
         beside = f"./{name}" if here else f"{name}.toml" if Path(f"{name}.toml").is_file() else None
@@ -344,6 +342,24 @@ def is_file(name: str) -> bool:
     """Whether a spec's name is the path of a Python or TOML file, or of a folder (``./mine``) with a task's file."""
     path = Path(name)
     return (path.suffix in (".py", ".toml") and path.is_file()) or ("/" in name and task_file_in(path) is not None)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a spec's name can only mean a path, whatever lies there."""
+    return "/" in name or Path(name).suffix in (".py", ".toml")
+
+
+def _no_task_at(name: str) -> str:
+    """What to say of a path where no task is: what is there instead, and what is near."""
+    path = Path(name)
+    if path.is_dir():
+        return (
+            f"the folder {name} is no benchmark: it has neither a task.py nor a task.toml. `judgebench tasks new "
+            f"NAME` writes one that works"
+        )
+    if path.exists():
+        return f"{name} is no task: a task is a folder, a Python file or a TOML file"
+    return f"the task {name} cannot be read: {nothing_at(name)}"
 
 
 def task_file_in(folder: Path) -> Path | None:
@@ -407,6 +423,8 @@ def named(text: str) -> dict[str, TaskSpec]:
     """The specs of ``--tasks`` by the names of the tasks; a task that is a file says its name itself."""
     found: dict[str, TaskSpec] = {}
     for spec in parse_specs(text) if text else ():
+        if _is_path(spec.name) and not is_file(spec.name):
+            raise UsageError(_no_task_at(spec.name))
         name = from_file(Path(spec.name)).task().name if is_file(spec.name) else spec.name
         if name in found:
             raise UsageError(
@@ -425,12 +443,50 @@ def files_among(given: Mapping[str, TaskSpec]) -> dict[str, Path]:
 def task_files(text: str) -> dict[str, Path]:
     """The files of a command that accepts only files as ``--tasks``, by the names of the tasks."""
     for spec in parse_specs(text) if text else ():
-        if not is_file(spec.name) or spec.version or spec.options:
+        if not is_file(spec.name) and _is_path(spec.name):
+            raise UsageError(_no_task_at(spec.name))
+        if not is_file(spec.name):
             raise UsageError(
-                f"--tasks {spec.name!r} is no Python or TOML file, nor a folder with one. Here --tasks only says where "
-                f"the runs' own tasks lie, as in --tasks ./mine/task.py; the runs say their version and options"
+                f"--tasks {spec.name} is no path: here it only says where the runs' own tasks lie, as in --tasks "
+                f"./mine/task.py, and every run is taken whole. `judgebench show`, `compare` and `leaderboard` can be "
+                f"limited to some tasks (in Python by `task`), and a gate by [tasks.{spec.name}] in its policy"
+            )
+        if spec.version or spec.options:
+            raise UsageError(
+                f"--tasks {spec.text}: only the path of your own task is given here; the runs say their version and "
+                f"options"
             )
     return files_among(named(text))
+
+
+def chosen_tasks(texts: Iterable[str]) -> tuple[str | None, str]:
+    """What the texts of ``--task`` say to a command about runs: the tasks to limit it to, and where own tasks lie.
+
+    A text with names limits the command to all that it names. Paths alone only say where those tasks lie, so the runs'
+    other tasks stay. Without names the first part is ``None``; the second is what :func:`task_files` takes.
+
+    >>> chosen_tasks(["gsm8k,math@500"]), chosen_tasks([])
+    (('gsm8k,math@500', ''), (None, ''))
+    """
+    limited: list[str] = []
+    paths: list[str] = []
+    for text in texts:
+        specs = parse_specs(text)
+        own = [spec for spec in specs if _is_path(spec.name) or is_file(spec.name)]
+        names = [spec.text for spec in specs if spec not in own]
+        paths += [spec.text for spec in own]
+        if names:
+            limited += [*names, *task_files(",".join(spec.text for spec in own))]
+    return ",".join(dict.fromkeys(limited)) or None, ",".join(dict.fromkeys(paths))
+
+
+def is_among(wanted: str | None, names: Collection[str]) -> bool:
+    """Whether a text of specs means the task that has these names; ``None`` means every task.
+
+    >>> is_among("gsm8k,math@500", ["math", "math@500"]), is_among(None, ["math"]), is_among("gsm8k", ["math"])
+    (True, True, False)
+    """
+    return wanted is None or wanted in names or any(spec.text in names for spec in parse_specs(wanted))
 
 
 def files_flag(text: str) -> str:

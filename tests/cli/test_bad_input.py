@@ -232,8 +232,9 @@ def test_another_run_s_folder_is_refused(
     rows = [json.loads(line) for line in STARTER.read_text().splitlines()]
     (tmp_path / "other.jsonl").write_text("".join(json.dumps({**row, "output": "Other."}) + "\n" for row in rows))
     before = contents(tmp_path / "R")
-    # A model given again would be a second one.
+    # A model or a task given again would be a second one.
     command = ("eval", *finished[3:]) if "--model" in more else finished
+    command = (*command[:3], *command[5:]) if "--tasks" in more else command
     text = paragraph(judgebench(*command, *more, cwd=tmp_path), 2)
     assert text.startswith("judgebench: R holds another run, which differs in ")
     assert differs in text

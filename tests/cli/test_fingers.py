@@ -198,7 +198,9 @@ UNDERSTOOD = {
     "--apply_chat_template False": "--chat-template none",
     "--model openai-chat-completions --batch_size 4": "--model openai-chat-completions --concurrency 4",
     # alpaca_eval
-    "--model_outputs o.json --reference_outputs r.json": "--model file:o.json --baseline r.json",
+    "--model_outputs o.json --reference_outputs r.json -t alpaca_eval": (
+        "--model file:o.json --baseline r.json -t alpaca_eval"
+    ),
     "--annotators_config weighted_alpaca_eval_gpt4_turbo": ("--tasks alpacaeval:judge=weighted_alpaca_eval_gpt4_turbo"),
     "--tasks alpacaeval@1,gsm8k --annotators_config alpaca_eval_gpt4": (
         "--tasks alpacaeval@1:judge=alpaca_eval_gpt4,gsm8k"
@@ -243,6 +245,8 @@ REFUSED = {
     "--tasks gsm8k_cot,ifeval --num_fewshot 0": "--num_fewshot 0 of gsm8k@cot8",
     "--tasks ifeval --num_fewshot 3": "leave --num_fewshot out",
     "--num_fewshot 3": "needs --tasks",
+    "--model_outputs o.json": "add --tasks alpacaeval",
+    "--reference_outputs=r.json": "add --tasks alpacaeval",
     "--seed 0,1234,1234,1234": "--gen seed=N",
     "--apply_chat_template chatml": "--chat-template FILE",
     "--gen_kwargs do_sample=True": "--gen temperature=0.7",

@@ -77,7 +77,7 @@ def test_explain_says_how_much_is_style(run: Path, tmp_path: Path) -> None:
     assert "held equal" in text
     assert "a judge that sees only style predicts" in text
     refused = judgebench("explain", run, "--task", "mtbench", cwd=tmp_path, code=2).stderr
-    assert "none of the runs holds the task 'mtbench'" in refused
+    assert "holds no task 'mtbench'; it holds alpacaeval" in refused
 
 
 def test_labels_add_anchored_metrics_and_change_no_other(run: Path, shared_data: SharedData, tmp_path: Path) -> None:

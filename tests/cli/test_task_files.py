@@ -194,7 +194,7 @@ def test_from_python(place: Path) -> None:
     assert api.compare(a, again).record.tasks[0].differences[0].difference == 25.0
     with pytest.raises(UsageError, match=r"given as a file \(task\.py\)"):
         api.gate("a", "b", policy="sums.toml")
-    with pytest.raises(UsageError, match="is no Python or TOML file"):
+    with pytest.raises(UsageError, match="gsm8k is no path"):
         api.load_run("a", tasks="gsm8k")
 
 
@@ -382,8 +382,7 @@ def test_a_name_that_is_not_known_here(place: Path, command: Command) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("gsm8k", "is no Python or TOML file"),
-        ("nowhere/task.py", "is no Python or TOML file"),
+        ("nowhere/task.py", "there is no such file, nor the folder nowhere"),
         ("sums/task.py@cot8", "the runs say their version and options"),
         ("sums/task.py,again/task.py", "names sums twice"),
     ],
