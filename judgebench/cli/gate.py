@@ -177,7 +177,7 @@ def _in_order(
 
 def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
     """The checks; a terminal has no room for two columns of names."""
-    from judgebench.gating.ci_reports import sentence
+    from judgebench.gating.ci_reports import remarks, sentence
 
     rows = tuple(
         (
@@ -195,7 +195,10 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
     )
     level = f"{100 * (1 - 2 * result.alpha):g} % interval"
     numbers = figures("baseline", "candidate", "difference", level, "max drop", "n", "n to decide")
-    sentences = tuple(map(sentence, result.checks))
+    if terminal:
+        sentences = tuple(f"{check.task} {check.metric}: {remarks(check)}" for check in result.checks)
+    else:
+        sentences = tuple(map(sentence, result.checks))
     title = f"gate {result.verdict}: {result.candidate} against {result.baseline}"
     spare = ("n to decide", "n", ("baseline", "candidate"))
     order = sorted(range(len(rows)), key=lambda place: VERDICTS.index(result.checks[place].verdict))

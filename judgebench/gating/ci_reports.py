@@ -6,6 +6,7 @@ https://docs.github.com/en/actions/reference/workflow-commands-for-github-action
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Literal
 from xml.etree import ElementTree
 
@@ -40,19 +41,22 @@ def sentence(check: Check) -> str:
         found = f"{' against '.join(values)}, {signed(check.difference)}{bounds}"
     parts = [f"{check.verdict}: {check.task} {check.metric} {found}; at most {check.max_drop:g} may be lost"]
     parts.append(f"{check.n} of {check.items} items, " + ("item by item" if check.paired else "unpaired"))
-    if check.rule is not None:
-        parts.append(f"{figure(check.candidate_value, check.unit)} is {check.rule}")
-    if check.if_lost is not None:
-        parts.append(f"{signed(check.if_lost)} with the candidate's {check.candidate_missing} missing counted as lost")
-    if check.sequential is not None:
-        parts.append(effort(check.sequential, decided=check.verdict != "INCONCLUSIVE"))
-    if check.reason is not None:
-        parts.append(check.reason)
-    if check.verdict == "INCONCLUSIVE":
-        parts.append(needed(check))
-    if check.tier == "warn":
-        parts.append("this check warns only")
+    parts += [*_beside_the_numbers(check), "this check warns only" if check.tier == "warn" else ""]
     return "; ".join(filter(None, parts))
+
+
+def _beside_the_numbers(check: Check) -> Iterator[str]:
+    if check.rule is not None:
+        yield f"{figure(check.candidate_value, check.unit)} is {check.rule}"
+    if check.if_lost is not None:
+        lost = figure(check.if_lost, check.unit, signed=True)
+        yield f"{lost} with the candidate's {check.candidate_missing} missing counted as lost"
+    if check.sequential is not None:
+        yield effort(check.sequential, decided=check.verdict != "INCONCLUSIVE")
+    if check.reason is not None:
+        yield check.reason
+    if check.verdict == "INCONCLUSIVE":
+        yield needed(check)
 
 
 def effort(found: Sequential, *, decided: bool) -> str:
@@ -65,18 +69,29 @@ def effort(found: Sequential, *, decided: bool) -> str:
 
 
 def needed(check: Check) -> str:
-    """How many items would decide an inconclusive check; nothing where more items would not help."""
-    if check.n_to_decide is not None and check.n_to_decide == check.n_if_equal:
-        same = f"{check.n_to_decide:,} items would probably decide if this is the true difference"
-        return f"{same}, and would let equal models pass"
-    parts = []
+    """What would decide an inconclusive check: items, or a larger margin; nothing where neither would help."""
+    parts, equal = [], ""
+    if check.n_if_equal is not None and check.n_if_equal != check.n_to_decide:
+        equal = f"about {check.n_if_equal:,} if the models are equal"
     if check.n_to_decide is not None:
-        parts.append(f"{check.n_to_decide:,} items would probably decide if this is the true difference")
+        there = f"there are {check.n:,}{equal and f'; {equal}'}"
+        parts.append(f"needs about {check.n_to_decide:,} items ({there})")
     elif check.reason is None and check.sequential is None:
         parts.append("no number of items would decide if this is the true difference")
-    if check.n_if_equal is not None:
-        parts.append(f"{check.n_if_equal:,} would let equal models pass")
+        parts += [f"needs {equal}"] if equal else []
+    elif equal:
+        parts.append(f"needs {equal} (there are {check.n:,})")
+    if check.drop_to_pass is not None:
+        parts.append(f"or max drop >= {check.drop_to_pass:g}")
     return ", ".join(parts)
+
+
+def remarks(check: Check) -> str:
+    """What a narrow table of checks does not say of one: both values, why it is inconclusive, what would decide it."""
+    values = " against ".join(figure(one, check.unit) for one in (check.candidate_value, check.baseline_value))
+    counted = f"{check.n:,}" if check.n == check.items else f"{check.n:,} of {check.items:,}"
+    parts = [f"{values} on {counted} items{'' if check.paired else ', unpaired'}", *_beside_the_numbers(check)]
+    return "; ".join(filter(None, parts))
 
 
 def junit(result: Gate, on_inconclusive: OnInconclusive, timestamp: str) -> bytes:

@@ -10,10 +10,10 @@ PASS, and passes nothing if more than ``max_unread`` are missing. How the gate i
 ``ci_reports``; gates that judge as they go are in ``sequential``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from math import ceil, inf, log
+from math import ceil, floor, inf, log, log10
 from typing import Any, Literal
 
 import msgspec
@@ -94,6 +94,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     ``None`` also where more items would not help, because what blocks is something else (``reason``)."""
     n_if_equal: int | None
     """Items with which it would pass with that power, if there is no difference."""
+    drop_to_pass: float | None = None
+    """The least ``max_drop`` with which these items pass; ``None`` also where something else blocks."""
     items: int
     """Of the whole set; where a metric counts turns or answers, those."""
     candidate_missing: int
@@ -294,6 +296,8 @@ def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
     other, run = baseline.tasks[key], candidate.tasks[key]
     if other.task_manifest.protocol_hash == run.task_manifest.protocol_hash:
         return
+    if parts := comparison.of_other_parts(other, run, ("baseline", "candidate")):
+        raise UsageError(parts)
     found = in_words(comparison.unlike_fields(other, run))
     fields = ", ".join(named_with_values(found[:4]))
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
@@ -330,30 +334,57 @@ def _paired_check(baseline: TaskRun, candidate: TaskRun, demand: Demand, files: 
     own_baseline, own_candidate = comparison.on_common_clusters([sums[name] for sums in found])
     bounds = candidate.task.metric(metric, unit).limits
     most = 100.0 if unit == "percent" else None
-    decision = decide(own_baseline, own_candidate, demand.max_drop, defaults.alpha, bounds, most)
     both = (own_baseline.value, own_candidate.value)
-    lost = None
+    everything = completed = None
     if own_scores[1].n_missing:
         valued = [row for row in rows[0].values() if row.value is not None]
         everything = comparison.sums_of(baseline, examples, valued, files).get(name)
         completed = None if everything is None else _counting_lost(everything, own_baseline, own_candidate, bounds)
+
+    def decided(drop: float) -> tuple[Decision, float | None]:
+        """The decision if this much may be lost, and the difference with what the candidate lacks counted as lost."""
+        decision, lost = decide(own_baseline, own_candidate, drop, defaults.alpha, bounds, most), None
         if everything is not None and completed is not None:
-            strict = decide(everything, completed, demand.max_drop, defaults.alpha, bounds, most)
+            strict = decide(everything, completed, drop, defaults.alpha, bounds, most)
             lost = strict.difference
             if decision.verdict == "PASS" and strict.verdict != "PASS":
                 why = f"it passes only if the {missing[1][0]} items that the candidate lacks are left out"
                 decision = _blocked(decision, why)
+        return within_limits(decision, defaults, own_baseline.n_clusters, missing), lost
+
+    decision, lost = decided(demand.max_drop)
+    least = None
+    if decision.verdict == "INCONCLUSIVE" and decision.interval is not None:
+        widest = bounds[1] - bounds[0] if bounds else 4 * max(demand.max_drop, -decision.interval.low)
+        least = least_drop(lambda drop: decided(drop)[0].verdict == "PASS", demand.max_drop, widest)
     return check_of(
         candidate,
         demand,
         metric,
         unit,
-        within_limits(decision, defaults, own_baseline.n_clusters, missing),
+        decision,
         values=both,
         missing=missing,
         if_lost=lost,
+        drop_to_pass=least,
         span=comparison.greatest_difference(candidate.task.metric(metric, unit), both),
     )
+
+
+def least_drop(passes: Callable[[float], bool], low: float, high: float) -> float | None:
+    """The least ``max_drop`` between two that passes, rounded up to three digits; ``None`` if the highest does not.
+
+    >>> least_drop(lambda drop: drop > 17.07, 2, 100), least_drop(lambda drop: False, 2, 100)
+    (17.1, None)
+    """
+    if high <= low or not passes(high):
+        return None
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    digits = 2 - floor(log10(high))
+    rounded = round(ceil(high * 10.0**digits) / 10.0**digits, max(0, digits))
+    return rounded if passes(rounded) else high
 
 
 def _nothing_paired(scores: Sequence[Score]) -> str:
@@ -405,11 +436,11 @@ def within_limits(decision: Decision, defaults: Defaults, n: int, missing: Seque
 
 def _with_few_items(decision: Decision, n: int, least: int) -> Decision:
     """A decision on fewer items than a policy asks for: inconclusive, whatever the numbers say."""
-    reason = f"only {n} items are compared, and the policy's min_n asks for {least}"
+    reason = f"min_n is {least}"
     if decision.verdict != "INCONCLUSIVE":
         # Nothing but the limit is in the way, and it alone says how many items are enough.
-        reason += f": that alone stands against {decision.verdict}; compare {least} items, or set a lower min_n in a "
-        reason += "policy (--policy FILE)"
+        reason += f", and that alone stands against {decision.verdict}: compare {least} items (there are {n}), or set "
+        reason += "a lower min_n in a policy (--policy FILE)"
         return replace(decision, verdict="INCONCLUSIVE", reason=reason, n_to_decide=None, n_if_equal=None)
     needed = [None if count is None else max(count, least) for count in (decision.n_to_decide, decision.n_if_equal)]
     return replace(decision, reason=reason, n_to_decide=needed[0], n_if_equal=needed[1])
@@ -480,9 +511,7 @@ def _without_spread(decision: Decision, value: float, n: int, span: float, drop:
         verdict = "FAIL"
     needed = ceil(log(alpha) / log(1 - distance / span)) if 0 < distance < span else None
     interval = Interval(value - beyond, value + beyond, 1 - 2 * alpha, "no item differs otherwise")
-    reason = (
-        None if verdict != "INCONCLUSIVE" else f"the {n} items do not differ, but are too few to conclude from that"
-    )
+    reason = f"no item differs{' otherwise' if value else ''}" if verdict == "INCONCLUSIVE" else None
     return replace(decision, verdict=verdict, interval=interval, n_to_decide=needed, n_if_equal=needed, reason=reason)
 
 
@@ -497,6 +526,7 @@ def check_of(
     missing: Sequence[tuple[int, int]],
     paired: bool = True,
     if_lost: float | None = None,
+    drop_to_pass: float | None = None,
     rule: str | None = None,
     sequential: Sequential | None = None,
     span: float = inf,
@@ -526,6 +556,7 @@ def check_of(
         n=decision.n_clusters,
         n_to_decide=decision.n_to_decide if inconclusive else None,
         n_if_equal=decision.n_if_equal,
+        drop_to_pass=drop_to_pass,
         items=missing[1][1],
         candidate_missing=missing[1][0],
         baseline_missing=missing[0][0],

@@ -133,6 +133,17 @@ def test_the_items_named_would_decide(tmp_path: Path) -> None:
     assert again.verdict == "PASS"
 
 
+def test_the_margin_that_is_named_would_pass(tmp_path: Path) -> None:
+    """The least ``max_drop``, to three digits, with which the same items pass; a little less does not."""
+    before, after = changed(400, 22, 20)
+    _, check = verdict(tmp_path / "few", before, after, drop(2.0))
+    least = check.drop_to_pass
+    assert least is not None
+    assert sentence(check).endswith(f"or max drop >= {least:g}")
+    assert verdict(tmp_path / "wider", before, after, drop(least))[0].verdict == "PASS"
+    assert verdict(tmp_path / "less", before, after, drop(0.98 * least))[0].verdict == "INCONCLUSIVE"
+
+
 def test_the_same_run_passes_where_there_are_enough_items(tmp_path: Path) -> None:
     """No item of 300 differs: the loss is below 1 - 0.05^(1/300), a point. None of 40 differs: it may be seven."""
     found, check = verdict(tmp_path / "many", *changed(300, 0), drop(1.0))
@@ -159,8 +170,9 @@ def test_too_few_items_decide_nothing(tmp_path: Path) -> None:
     before, after = changed(20, 10)
     _, check = verdict(tmp_path / "few", before, after, drop(1.0))
     assert (check.verdict, check.n_to_decide, check.n_if_equal) == ("INCONCLUSIVE", None, None)
-    assert "that alone stands against FAIL; compare 30 items, or set a lower min_n" in sentence(check)
-    assert "would probably decide" not in sentence(check)
+    said = "min_n is 30, and that alone stands against FAIL: compare 30 items (there are 20), or set a lower min_n"
+    assert said in sentence(check)
+    assert "needs about" not in sentence(check)
     assert verdict(tmp_path / "enough", before, after, drop(1.0, min_n=20))[1].verdict == "FAIL"
 
 
@@ -170,12 +182,9 @@ def test_items_that_would_decide_are_at_least_those_of_the_policy(tmp_path: Path
     assert check.verdict == "INCONCLUSIVE"
     _, check = verdict(tmp_path / "wide", *changed(20, 3, 3), drop(20.0, min_n=500))
     assert check.verdict == "INCONCLUSIVE"
-    assert "min_n asks for 500" in str(check.reason)
-    assert (check.n_to_decide, check.n_if_equal) == (500, 500)
-    assert (
-        "500 items would probably decide if this is the true difference, and would let equal models pass"
-        in sentence(check)
-    )
+    assert (check.reason, check.n_to_decide, check.n_if_equal) == ("min_n is 500", 500, 500)
+    assert check.drop_to_pass is None
+    assert sentence(check).endswith("min_n is 500; needs about 500 items (there are 20)")
 
 
 def test_more_items_are_not_promised_where_answers_are_missing(tmp_path: Path) -> None:
@@ -185,7 +194,7 @@ def test_more_items_are_not_promised_where_answers_are_missing(tmp_path: Path) -
     for name, limit in (("unread", 0.01), ("lost", 0.1)):
         _, check = verdict(tmp_path / name, before, after, drop(1.5, max_unread=limit))
         assert check.verdict == "INCONCLUSIVE"
-        assert "would probably decide" not in sentence(check)
+        assert "needs about" not in sentence(check)
 
 
 def test_failing_hard_items_gains_nothing(tmp_path: Path) -> None:
