@@ -171,5 +171,5 @@ def check(
     lines.append(f"{len(checks) - len(failing)} of {len(checks)} checks hold" + ("" if verbose else ": -v prints each"))
     print_lines(checks, lines, as_json=json)
     if failing:
-        listed = "; ".join(f"not so: {rule.what} ({printable(rule.problem or '')})" for rule in failing)
-        raise UsageError(f"{task} fails {len(failing)} of {len(checks)} checks. {listed}")
+        causes = "; ".join(f"{printable(rule.problem or '')} (this fails: {rule.what})" for rule in failing)
+        raise UsageError(f"{causes}. {task} fails {len(failing)} of {len(checks)} checks")

@@ -168,9 +168,9 @@ def check_task(name: str) -> list[Checked]:
     subject = StarterTask(tasks.TaskSpec(str(tasks.task_file_in(path) or name)))
     _ = subject.task
     checked = []
-    for what, check in CHECKS.items():
+    for what, check in _checks_of(subject).items():
         checked.append(Checked(what, _problem_of(check, subject)))
-        if checked[-1].problem is not None and what in (LOADS, JUDGED, JUDGED_EMPTY):
+        if checked[-1].problem is not None and what in (LOADS, ITEMS_LOAD, JUDGED, JUDGED_EMPTY):
             break
     return checked
 
@@ -198,8 +198,6 @@ def _require(holds: object, reason: str) -> None:
 
 
 def _readme(subject: StarterTask) -> None:
-    if subject.origin.is_toml:
-        return
     path = subject.origin.folder / "README.md"
     _require(path.is_file(), f"{path} is missing")
     _require(path.read_text("utf-8").startswith("# "), "its first line is not a heading")
@@ -451,14 +449,21 @@ def _quoted(group: str) -> str:
     return f"{key}='{value}'"
 
 
-LOADS, JUDGED, JUDGED_EMPTY = (
+def _all_items(subject: StarterTask) -> None:
+    """Load every item of a task whose files lie beside it; of official files nobody downloads any to check."""
+    if not subject.origin.sources:
+        subject.origin.task().load(_no_file)
+
+
+SOURCES, LOADS, JUDGED, JUDGED_EMPTY = (
+    "sources.toml pins every official file with its licence",
     "the starter set loads without any official file",
     "answers are judged",
     "empty answers are judged",
 )
 CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
     "README.md begins with a heading": _readme,
-    "sources.toml pins every official file with its licence": _sources,
+    SOURCES: _sources,
     "it says what it measures, and with which metrics": _about,
     "its label names it again": _label,
     "unknown options and values are refused by name": _refusals,
@@ -478,3 +483,13 @@ CHECKS: Mapping[str, Callable[[StarterTask], object]] = {
     **{f"the scores of {name} say what they are": partial(_scores, made) for name, made in SITUATIONS.items()},
 }
 """The contract: each sentence with the function that raises if it does not hold."""
+ITEMS_LOAD = "its first items load"
+IN_TOML = {SOURCES: "every file that it fetches has a sha256 and a licence", LOADS: ITEMS_LOAD}
+"""How the sentences about a folder's files are put of a TOML file, which has neither a starter set nor a README."""
+
+
+def _checks_of(subject: StarterTask) -> dict[str, Callable[[StarterTask], object]]:
+    if not subject.origin.is_toml:
+        return dict(CHECKS)
+    own = {IN_TOML.get(what, what): check for what, check in CHECKS.items() if check is not _readme}
+    return {**own, "all of its items load": _all_items}

@@ -145,6 +145,27 @@ def test_what_is_broken_about_a_judge_is_named(tmp_path: Path, case: str) -> Non
     assert any(problem in (one.problem or "") for one in check_task(str(folder)))
 
 
+def test_a_fault_of_a_toml_file_comes_first_in_its_own_words(tmp_path: Path) -> None:
+    """The cause begins the message; nothing is said of starter sets or official files; items past the first count."""
+    rows = [json.dumps({"id": str(n), "instruction": f"Question {n}"}) for n in range(40)]
+    (tmp_path / "mine.toml").write_text('kind = "rating"\nprompts = "items.jsonl"\n[rating]\nscale = [1, 5]\n')
+    faults = {
+        "its first items load": (0, '{"id": "x", "instructon": "Question"}', "a prompt needs 'instruction'"),
+        "all of its items load": (39, rows[3], "the id '3' is that of line 4, too"),
+    }
+    for fails, (place, row, cause) in faults.items():
+        rows[place], kept = row, rows[place]
+        (tmp_path / "items.jsonl").write_text("\n".join(rows))
+        with pytest.raises(UsageError) as raised:
+            CliRunner().invoke(app, ["tasks", "check", str(tmp_path / "mine.toml")], catch_exceptions=False)
+        said = str(raised.value)
+        assert said.startswith(f"{tmp_path / 'items.jsonl'}:{place + 1}: {cause}")
+        assert f"(this fails: {fails})" in said
+        assert "starter" not in said
+        assert "official" not in said
+        rows[place] = kept
+
+
 def test_files_and_what_is_no_task(tmp_path: Path) -> None:
     """A missing README, a source without a hash, a folder without task.py: exit 2 with the reason."""
     folder = write(tmp_path / "files")
