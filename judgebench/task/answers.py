@@ -21,8 +21,9 @@ NO_FIELDS: Mapping[str, str] = {}
 
 
 def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, str] = NO_FIELDS) -> Imported:
-    """Read one answer per row, matched by the row's id or, without one, by its instruction.
+    """Read one answer per row, matched by the row's id or by its instruction.
 
+    An id counts if there is no instruction or if both are of one example: many programs number rows in their own way.
     The output is a string, or a list of strings with one for each turn of the conversation. If it is null, NaN, an
     empty list or missing, the answer failed and the example has none.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
@@ -38,9 +39,12 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
     generations: dict[str, Generation] = {}
     generators = set()
     for row in rows:
-        if id_asked_for or (row.value(names["id"]) is not None and row.value(names["instruction"]) is None):
+        asked = row.value(names["instruction"])
+        if id_asked_for or (row.value(names["id"]) is not None and asked is None):
             key = row.key(names["id"])
             example = data.find(key)
+        elif (example := _of_both(row.value(names["id"]), asked, data)) is not None:
+            key = example.id
         else:
             key = row.text(names["instruction"])
             example = by_instruction.get(key)
@@ -81,6 +85,13 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
     )
 
 
+def _of_both(key: object, asked: object, data: TaskData) -> Example | None:
+    """The example of an id, if its question is the one that the row holds: a text, or a list of the turns' texts."""
+    example = data.find(str(key)) if isinstance(key, str | int) else None
+    first = asked[0] if isinstance(asked, list) and asked else asked
+    return example if example is not None and first in (question_of(example), example.instruction) else None
+
+
 def _require_fields(rows: Sequence[FileRow], names: Mapping[str, str]) -> None:
     """Raise :class:`~judgebench.errors.RecordError` if no row says which example it answers."""
     if any(names[ours] in row.fields for row in rows for ours in ("id", "instruction")):
@@ -109,7 +120,7 @@ def blank_answers(examples: Iterable[Example], *, references: bool) -> list[dict
     return [
         {
             "id": example.id,
-            "question": _of_turns((question_of(example), *example.followups)),
+            "instruction": _of_turns((question_of(example), *example.followups)),
             **({"references": list(example.references)} if references else {}),
             "output": None if not example.followups else [None] * (1 + len(example.followups)),
         }
