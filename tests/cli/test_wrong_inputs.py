@@ -64,6 +64,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["eval", "--model", "file:answers.jsonl", "--tasks", "gsm8k", "--starter", "--out", "run", "--quiet"],
         cwd=place,
     )
+    judgebench(
+        ["eval", "--model", "file:answers.jsonl", "--tasks", "gsm8k", "--starter", "--limit", "4", "--out", "part"],
+        cwd=place,
+    )
     write_run(place / "run-of-sums", [1.0, 0.0, 1.0], task="sums", metrics=["exact"])
     return place
 
