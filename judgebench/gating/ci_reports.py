@@ -88,9 +88,10 @@ def needed(check: Check) -> str:
 
 def remarks(check: Check) -> str:
     """What a narrow table of checks does not say of one: both values, why it is inconclusive, what would decide it."""
-    values = " against ".join(figure(one, check.unit) for one in (check.candidate_value, check.baseline_value))
+    values = [figure(one, check.unit) for one in (check.candidate_value, check.baseline_value) if one is not None]
     counted = f"{check.n:,}" if check.n == check.items else f"{check.n:,} of {check.items:,}"
-    parts = [f"{values} on {counted} items{'' if check.paired else ', unpaired'}", *_beside_the_numbers(check)]
+    told = f"{' against '.join(values)} on {counted} items" if len(values) == 2 else f"{counted} items"
+    parts = [told + ("" if check.paired else ", unpaired"), *_beside_the_numbers(check)]
     return "; ".join(filter(None, parts))
 
 

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 import judgebench as api
+from judgebench.data.rows import read_rows
+from judgebench.records import Example, Message
 from judgebench.run.folder import RunFolder
+from judgebench.task import TaskData
+from judgebench.task.answers import read_answers
 
 from ..commands import Command, judgebench
 from .test_where import BY_JUDGE, models  # noqa: F401 - a fixture
@@ -123,3 +127,21 @@ def test_a_baseline_file_may_have_the_named_fields_or_ours(
     assert RunFolder(tmp_path / "c").require_manifest().protocol_hash == protocols[0]
     told = command(*flags, "--model", "scripted:candidate", "--baseline", ours).paragraph
     assert "each row of a file of answers needs 'response'" in told
+
+
+def test_a_row_with_both_is_matched_by_its_id_where_that_has_the_question(tmp_path: Path, command: Command) -> None:
+    """So ``tasks examples`` calls the question as README does, and its file is read with questions of several turns and
+    of the same words; an id that is another program's own number does not count.
+    """
+    blank = [json.loads(line) for line in command("tasks", "examples", "mtbench", "--starter").out.splitlines()]
+    assert list(blank[0]) == ["id", "instruction", "output"]
+    assert isinstance(blank[0]["instruction"], list)
+    examples = [Example(id=str(n), messages=(Message(role="user", content="Say yes."),)) for n in range(2)]
+    examples.append(Example(id="turns", messages=(Message(role="user", content="One?"),), followups=("Two?",)))
+    given = [(1, "Say yes.", "b"), ("turns", ["One?", "Two?"], ["c", "d"]), (0, "Say yes.", "a")]
+    path = written(tmp_path / "a.json", [{"id": i, "instruction": q, "output": o} for i, q, o in given])
+    data = TaskData(examples=tuple(examples), baselines={})
+    found = {one.example_id: one.outputs for one in read_answers(read_rows(path), data).generations}
+    assert found == {"0": ("a",), "1": ("b",), "turns": ("c", "d")}
+    path = written(tmp_path / "b.json", [{"id": 1, "instruction": "One?", "output": ["c", "d"]}])
+    assert [one.example_id for one in read_answers(read_rows(path), data).generations] == ["turns"]

@@ -240,7 +240,7 @@ def test_what_cannot_be_drawn_is_refused(run: Path, tmp_path: Path, command: Com
     assert out.read_text() == "somebody's labels"
     assert "end the name in .csv" in command("labels", "sample", run, "--out", tmp_path / "labels.xlsx").paragraph
     refused = command("labels", "sample", run, "--task", "mtbench", "--out", tmp_path / "a.csv").paragraph
-    assert "has no task 'mtbench'; it has alpacaeval" in refused
+    assert "holds no task 'mtbench'; it holds alpacaeval" in refused
     graded = tmp_path / "graded"
     judge = ScriptedModel(lambda _: "[[7]]", name="judge")
     with playing(ScriptedModel(answer, name="candidate")) as model, playing(judge) as by:

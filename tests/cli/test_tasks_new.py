@@ -144,12 +144,12 @@ def test_the_questions_are_a_file_of_answers_to_fill_in(form: str, tmp_path: Pat
     blank = judgebench(["tasks", "examples", folder, "--format", form, "--limit", 4]).stdout
     if form == "jsonl":
         rows = [json.loads(line) for line in blank.splitlines()]
-        assert rows[3] == {"id": "q3", "question": rows[3]["question"], "output": None}
-        assert rows[3]["question"].startswith("What is 3 and 3?")
+        assert rows[3] == {"id": "q3", "instruction": rows[3]["instruction"], "output": None}
+        assert rows[3]["instruction"].startswith("What is 3 and 3?")
         path.write_text("".join(json.dumps({**row, "output": "It is 6."}) + "\n" for row in rows))
     else:
         lines = list(csv.reader(io.StringIO(blank)))
-        assert lines[0] == ["id", "question", "output"]
+        assert lines[0] == ["id", "instruction", "output"]
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([lines[0], *([*line[:2], "It is 6."] for line in lines[1:])])
     judgebench(["eval", "--model", f"file:{path}", "--tasks", folder, "--limit", 4, "--out", tmp_path / "run"])
@@ -161,7 +161,7 @@ def test_a_question_of_several_turns_has_as_many_outputs_to_fill_in() -> None:
     """References are left out unless asked for."""
     command = ["tasks", "examples", "mtbench", "--starter", "--limit", 1]
     (row,) = map(json.loads, judgebench(command).stdout.splitlines())
-    assert len(row["question"]) == len(row["output"]) == 2
+    assert len(row["instruction"]) == len(row["output"]) == 2
     assert "references" not in row
     assert "references" in json.loads(judgebench([*command, "--references"]).stdout)
     assert "use jsonl" in judgebench([*command, "--format", "csv"], code=2).stderr
