@@ -31,8 +31,6 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What a scheduler sends, and what a terminal sends that is closed."""
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
-TASKS = ("--tasks", "--task", "-t")
-"""How tasks are spelled, in every command that is told of any."""
 NO_BREAK = "\N{NO-BREAK SPACE}"
 UNDERSTOOD = "judgebench.understood"
 """Where a context keeps what other harnesses' spellings were understood as."""
@@ -133,12 +131,14 @@ def _accept_other_names(command: Any) -> None:
 
     Every command spells tasks in the same ways, whether it takes one or several.
     """
+    from judgebench.data.aliases import TASK_FLAGS
+
     for parameter in command.params:
         if parameter.name in ("task", "tasks"):
             parameter.callback = _name_tasks
             if parameter.param_type_name == "option":
                 own = parameter.opts[0]
-                parameter.opts = [own, *(flag for flag in TASKS if flag != own)]
+                parameter.opts = [own, *(flag for flag in TASK_FLAGS if flag != own)]
         elif parameter.name in ("model", "judge") and parameter.multiple:
             parameter.callback = _name_models
     if not hasattr(command, "commands"):

@@ -12,15 +12,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from judgebench.cli import TASKS
-from judgebench.data.aliases import aliases, key_of
+from judgebench.data.aliases import TASK_FLAGS, aliases, key_of
 from judgebench.errors import UsageError
 
 ASKING = ("eval", "generate", "judge")
 """Commands that take what other harnesses' one command takes."""
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
 MODELS = ("--model", "-m")
-LISTS = TASKS
+LISTS = TASK_FLAGS
 """Flags after which lm-eval takes several words."""
 
 

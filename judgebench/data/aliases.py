@@ -8,6 +8,8 @@ from functools import cache
 from judgebench.data.resources import resource
 
 Table = Mapping[str, str]
+TASK_FLAGS = ("--tasks", "--task", "-t")
+"""How tasks are spelled, in every command that is told of any."""
 
 
 @dataclass(frozen=True)

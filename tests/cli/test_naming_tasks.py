@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from judgebench.cli import COMMANDS, TASKS, loaded
+from judgebench.cli import COMMANDS, loaded
+from judgebench.data.aliases import TASK_FLAGS
 from tests.commands import Command, judgebench
 from tests.own_tasks import own_task, sums_answers
 
@@ -62,10 +63,10 @@ def test_every_command_spells_tasks_alike() -> None:
         for word in COMMANDS
         for name, command in commands(loaded(word), word)
         for parameter in command.params
-        if set(parameter.opts) & set(TASKS)
+        if set(parameter.opts) & set(TASK_FLAGS)
     }
     assert {"eval", "score", "gate", "plan", "import", "bridge make", "labels agree", "judges audit"} <= set(spelled)
-    assert {name for name, flags in spelled.items() if flags != set(TASKS)} == set()
+    assert {name for name, flags in spelled.items() if flags != set(TASK_FLAGS)} == set()
 
 
 @pytest.mark.parametrize("name", OF_RUNS)
@@ -77,7 +78,7 @@ def test_a_name_limits_what_is_shown_in_every_spelling(here: Path, command: Comm
         assert ended.code == 0, ended.err
         return ended.out if name != "plot" else (here / "figure.csv").read_text()
 
-    for flag in TASKS:
+    for flag in TASK_FLAGS:
         assert not re.search(r"\bsums[@,]", shown("--tasks", OWN, flag, "gsm8k"))
     only = shown("--task", "sums", "--tasks", OWN)
     assert not re.search(r"\bgsm8k[@,]", only)
@@ -94,7 +95,7 @@ def test_a_page_is_limited_to_what_is_named(here: Path, command: Command) -> Non
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@pytest.mark.parametrize("flag", TASKS)
+@pytest.mark.parametrize("flag", TASK_FLAGS)
 def test_what_takes_a_run_whole_refuses_a_name(here: Path, command: Command, name: str, flag: str) -> None:
     """It says so, and names what can be limited."""
     assert "every run is taken whole" in command(*WHOLE[name], "--tasks", OWN, flag, "gsm8k").paragraph
