@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from statistics import stdev
 from typing import Literal
@@ -23,9 +24,10 @@ from judgebench.analysis.label_sample import ASSUMED_AGREEMENT, QUANTILE, expect
 from judgebench.analysis.leaderboard import known_task
 from judgebench.analysis.official_tables import official_table
 from judgebench.analysis.published import unlike_published
-from judgebench.display import dollars, shortened
+from judgebench.display import dollars, percent, rough, shortened
 from judgebench.errors import ModelError, UsageError
 from judgebench.models.opening import is_here, model_name, parse_model, shutdown_of, unlisted
+from judgebench.models.opening.backends import BUILTINS
 from judgebench.run.bridge_files import Bridge, BridgeMetric, fit_metric, read_bridge
 from judgebench.run.bridging import OtherProtocol, unlike
 from judgebench.run.dry_run import Stage
@@ -87,8 +89,10 @@ class Ways(Struct, frozen=True, kw_only=True):
     """Half the width of a 95 % interval, in the unit."""
     examples: int
     judge: str
+    judge_chosen: str
+    """Why the judge of today is the one that is planned with; empty if the user named it, or it is not asked."""
     judged: bool
-    """Whether the run holds the judge's verdicts already."""
+    """Whether the run holds the judge's verdicts on all examples already."""
     ways: tuple[Way, ...]
     cheapest: Kind | None
     """The one that reaches the width for the least USD; null if none does or has a price, or several cost nothing."""
@@ -129,9 +133,12 @@ class _Situation:
     ready: tuple[Bridge, BridgeMetric] | None
     """The bridge that is there, and the metric in it."""
     judge: tuple[str, ...]
+    judge_chosen: str
+    """Why it is this one; empty if the user named it."""
     judges: Collection[str]
     """The names of the task's judges."""
     judged: bool
+    """Whether the run has the judge's verdicts on all examples."""
     official: bool
     """Whether the run was judged as the published rows were, by the official judge."""
     bridged: bool
@@ -160,11 +167,22 @@ def ways_to(need: Need, settings: Settings) -> Ways:
         judge=found.ready[0].judge_shown
         if found.ready and found.bridged
         else _told_apart(", ".join(found.judge), found.judges, found),
+        judge_chosen=found.judge_chosen if _asks(found) and not found.judged else "",
         judged=found.judged or found.bridged,
         ways=ways,
         cheapest=None if best is None else best.kind,
         notes=tuple(_notes(found, ways)),
     )
+
+
+def width_text(width: float, wanted: float) -> str:
+    """Write half a width with three digits, or so many that it does not look as narrow as the wanted one if it is not.
+
+    >>> width_text(10.1234, 10), width_text(10.0001, 10), width_text(9.9999, 10)
+    ('10.1', '10.0001', '10')
+    """
+    texts = (f"{width:.{digits}g}" for digits in range(3, 18))
+    return next(text for text in texts if (float(text) <= wanted) == (width <= wanted))
 
 
 # -- what is there
@@ -188,7 +206,7 @@ def _situation(need: Need, settings: Settings) -> _Situation:
     run = None if need.run is None else _run(need.run, task, specs[0])
     stored = None if run is None else run.tasks[task.name]
     ready = None if need.bridge is None else _ready(need.bridge, task, metric)
-    judge = need.judge or _judge_of_bridge(ready) or _usual_judge(task, stored)
+    judge, chosen = _chosen_judge(need, ready, task, stored)
     if need.dear is None and (own := _dear_of(stored)) not in judge:
         need = replace(need, dear=own)
     for text in judge:
@@ -227,10 +245,9 @@ def _situation(need: Need, settings: Settings) -> _Situation:
         stored=stored,
         ready=ready,
         judge=judge,
+        judge_chosen=chosen,
         judges=tuple(loaded.data.judges),
-        judged=stored is not None
-        and set(_named(_judges_of(stored))) == set(_named(judge))
-        and _asked_as(stored, loaded.data.judges),
+        judged=_has_judged(judge, stored, loaded.data.judges, examples),
         official=run is not None and _officially_judged(run, task),
         bridged=bridged,
         unfit=""
@@ -287,26 +304,59 @@ def _unfit(bridge: Bridge, need: Need, apart: Sequence[str], settings: Settings)
     return ""
 
 
+def _chosen_judge(
+    need: Need, ready: tuple[Bridge, BridgeMetric] | None, task: Task, stored: TaskRun | None
+) -> tuple[tuple[str, ...], str]:
+    """The judge to plan with, and why it is that one; without a reason if the user named it."""
+    if need.judge:
+        return need.judge, ""
+    if judge := _judge_of_bridge(ready):
+        return judge, f"{', '.join(judge)} is the bridge's own judge; --judge names another"
+    own, judge = _judges_of(stored), _usual_judge(task, stored)
+    if judge == own:
+        return judge, f"{', '.join(judge)} is the run's own judge; --judge names another"
+    why = f"the run's, {shortened(', '.join(own), 80)}, cannot be asked" if own else "none is named"
+    return judge, f"{', '.join(judge)} is the default for a judge of today, as {why}; --judge names another"
+
+
 def _judge_of_bridge(ready: tuple[Bridge, BridgeMetric] | None) -> tuple[str, ...]:
-    """The judge that runs need for a bridge, if it is a vendor's and served: a file chooses nobody else to ask."""
+    """The judge that runs need for a bridge, if a file may choose it."""
     if ready is None:
         return ()
     judges = tuple(filter(None, ready[0].judge.spec.split(", ")))
-    return judges if all(map(_served_by_vendor, judges)) else ()
+    return judges if all(_why_unchosen(text) == "" for text in judges) else ()
 
 
-def _served_by_vendor(text: str) -> bool:
+def _why_unchosen(text: str) -> str:
+    """Why a judge that a file names is not planned with unless the user names it, too; empty if it is.
+
+    A file from anyone chooses a vendor's model that is served, or one that ships with judgebench, and nobody else.
+    """
     try:
         spec, _ = parse_model(text)
     except UsageError:
-        return False
-    return spec.backend.vendor is not None and not _gone(text)
+        return "its name cannot be read"
+    if spec.backend.vendor is None and spec.text not in BUILTINS:
+        return "it is neither a vendor's model nor one that ships with judgebench"
+    return "its vendor serves it no longer" if _gone(text) else ""
 
 
 def _dear_of(stored: TaskRun | None) -> str | None:
     """The dear judge of a cascade's run, on the same terms."""
     cascade = None if stored is None else stored.task_manifest.cascade
-    return cascade.dear if cascade is not None and _served_by_vendor(cascade.dear) else None
+    return cascade.dear if cascade is not None and not _why_unchosen(cascade.dear) else None
+
+
+def _has_judged(judge: Sequence[str], stored: TaskRun | None, judges: Collection[str], examples: int) -> bool:
+    """Whether a run has the judge's verdicts on all the examples, made with the task's prompts and rules."""
+    if stored is None or _is_pilot(stored, examples):
+        return False
+    return set(_named(_judges_of(stored))) == set(_named(judge)) and _asked_as(stored, judges)
+
+
+def _is_pilot(stored: TaskRun, examples: int) -> bool:
+    """Whether a run is of fewer examples than are planned for: it shows how verdicts vary, and saves no call."""
+    return stored.task_manifest.examples < examples
 
 
 def _asked_as(stored: TaskRun, judges: Collection[str]) -> bool:
@@ -441,7 +491,7 @@ def _bridge(found: _Situation) -> Way:
     )
     if enough is None:
         least = min(widths.values(), default=None)
-        reach = "" if least is None else f": {most} give plus or minus {least:.2g}"
+        reach = "" if least is None else f": {most} give plus or minus {width_text(least, need.half_width)}"
         why = f"no number of models reaches it{reach}"
         return Way(kind="bridge", gives=gives, possible=False, half_width=least, assumed=assumed, reason=why)
     one = found.cost(found.judge)
@@ -473,7 +523,11 @@ def _ready_bridge(found: _Situation, bridge: Bridge, metric: BridgeMetric, gives
     if refused:
         why = f"the bridge {bridge.name} is refused: {', '.join(dict.fromkeys(refused))}"
         return Way(kind="bridge", gives=gives, possible=False, half_width=width, reason=why)
-    reached = width is not None and width <= found.need.half_width
+    wanted = found.need.half_width
+    reached = width is not None and width <= wanted
+    gets = (
+        "" if width is None or reached else f"the bridge {bridge.name} gives plus or minus {width_text(width, wanted)}"
+    )
     calls, usd = (0, 0.0) if mine is None else (mine.calls, mine.usd_likely)
     return Way(
         kind="bridge",
@@ -484,7 +538,7 @@ def _ready_bridge(found: _Situation, bridge: Bridge, metric: BridgeMetric, gives
         judge_calls=calls,
         usd=usd,
         assumed=(f"the bridge {bridge.name} of {fit.n} models",),
-        reason=None if reached or width is None else f"the bridge {bridge.name} gives plus or minus {width:.2g}",
+        reason=gets or None,
     )
 
 
@@ -499,17 +553,13 @@ def _dear_alone(found: _Situation) -> Way | None:
     dear = found.need.dear
     if dear is None:
         return None
-    there = (
-        found.stored is not None
-        and set(_named(_judges_of(found.stored))) == set(_named((dear,)))
-        and _asked_as(found.stored, found.judges)
-    )
+    there = _has_judged((dear,), found.stored, found.judges, found.examples)
     cost = None if there else found.cost((dear,))
     assumed = ["its verdicts on the run are there" if there else f"{dear} judges all {found.examples:,} examples"]
     if found.metric.is_mean and found.metric.limits is not None:
         sampled = QUANTILE * _pilot(found)[1] / found.examples**0.5
         assumed.append(
-            f"about examples like these its number is sure to plus or minus {sampled:.2g}, and `judgebench eval` "
+            f"about examples like these its number is sure to plus or minus {rough(sampled)}, and `judgebench eval` "
             "shows that interval"
         )
     return Way(
@@ -532,21 +582,27 @@ def _cascade(found: _Situation, alone: Way | None) -> Way:
         why = f"{metric.name} is no plain mean over examples"
         return Way(kind="cascade", gives=gives, possible=False, reason=why)
     if dear is None or alone is None:
-        own = None if found.stored is None else found.stored.task_manifest.cascade
-        gone = f"{shortened(own.dear, 80)}, the run's own, is not planned with: " if own else ""
-        return Way(kind="cascade", gives=gives, possible=False, reason=f"{gone}name the dear judge with --cascade")
+        why = f"{_why_not_own(found)}name the dear judge with --cascade"
+        return Way(kind="cascade", gives=gives, possible=False, reason=why)
     gain, sd, assumed = _pilot(found)
     span = metric.span if metric.win_share else None
     n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=span)
     if span is None and n < FEW:
         n = required_dear(need.half_width, sd=sd, gain=gain, population=found.examples, span=metric.span)
-    assumed = (*assumed, f"{dear} judges {n:,} of {found.examples:,} examples")
+    names = ", ".join(found.judge)
+    does = "has judged the run already" if found.judged else "all of them"
+    assumed = (*assumed, f"{dear} judges {n:,} of {found.examples:,} examples, and {names} {does}")
     cheap, all_dear = found.cost(found.judge), found.cost((dear,))
     dear_calls = round(all_dear.calls * n / found.examples)
     dear_usd = None if all_dear.usd_likely is None else all_dear.usd_likely * n / found.examples
     cheap_calls, cheap_usd = (0, 0.0) if found.judged else (cheap.calls, cheap.usd_likely)
     usd = None if dear_usd is None or cheap_usd is None else cheap_usd + dear_usd
-    idle = _no_saving(n, found.examples, usd, alone)
+    idle = _no_saving(n, found, usd, alone)
+    if idle is None and usd == alone.usd == 0 and cheap_calls:
+        least = (all_dear.calls - dear_calls) / cheap_calls
+        assumed += (
+            f"it is quicker than {dear} alone if {names} needs less than {percent(least)} of its time for a call",
+        )
     return Way(
         kind="cascade",
         gives=gives,
@@ -560,14 +616,29 @@ def _cascade(found: _Situation, alone: Way | None) -> Way:
     )
 
 
-def _no_saving(n: int, examples: int, usd: float | None, alone: Way) -> str | None:
-    """Why a cascade with n verdicts of the dear judge takes no less than the dear judge alone, if so."""
+def _why_not_own(found: _Situation) -> str:
+    """Why the dear judge of a cascade's run is not planned with, to be continued; empty of any other run."""
+    own = None if found.stored is None else found.stored.task_manifest.cascade
+    if own is None:
+        return ""
+    why = _why_unchosen(own.dear) or "it is the judge of all examples here"
+    return f"{shortened(own.dear, 80)}, the run's own, is not planned with, because {why}; "
+
+
+def _no_saving(n: int, found: _Situation, usd: float | None, alone: Way) -> str | None:
+    """Why a cascade with n verdicts of the dear judge takes no less than the dear judge alone, if so.
+
+    Where neither costs anything, the time that they take decides, which is not known.
+    """
     if not alone.judge_calls:
         return "the dear judge has judged the run already"
-    if n >= examples:
+    if n >= found.examples:
         return "for this width the dear judge would judge all examples: take it alone"
-    if usd is not None and alone.usd is not None and usd >= alone.usd:
-        return f"it costs {dollars(usd)}, and the dear judge alone on all examples {dollars(alone.usd)}"
+    if usd is not None and alone.usd and usd >= alone.usd:
+        return (
+            f"with {', '.join(found.judge)} on all examples it costs {dollars(usd)}, and {found.need.dear} alone on "
+            f"all of them {dollars(alone.usd)}; a cheaper --judge may help"
+        )
     return None
 
 
@@ -615,17 +686,21 @@ def _labels(found: _Situation) -> Way:
         named = f"; of {found.task.label} they give {anchored.name}" if anchored else ""
         why = f"labels compare pairs, and {metric.name} is no plain mean of comparisons{named}"
         return labels(possible=False, reason=why)
-    shares = list(found.shares.values()) if found.shares else [0.0, 1.0] * (found.examples // 2)
+    shares = _shares_of_all(found)
     agreement = need.agreement if need.agreement is not None else ASSUMED_AGREEMENT
     who = "given" if need.agreement is not None else "assumed; labels agree says it of real ones"
-    assumed = (f"people agree with the judge on {100 * agreement:.0f} % of the examples ({who})",)
+    assumed: tuple[str, ...] = (f"people agree with the judge on {100 * agreement:.0f} % of the examples ({who})",)
     least = expected_width(shares, agreement, len(shares), metric.scale)
     if least > need.half_width:
-        why = f"even all {len(shares):,} labelled give plus or minus {least:.2g}: the examples are a sample, too"
-        return labels(possible=False, assumed=assumed, reason=why)
+        gives_all = width_text(least, need.half_width)
+        why = f"even all {len(shares):,} labelled give plus or minus {gives_all}: the examples are a sample, too"
+        return labels(possible=False, half_width=least, assumed=assumed, reason=why)
     n = _least(lambda count: expected_width(shares, agreement, count, metric.scale) <= need.half_width, len(shares))
     # Whatever judge made the run's verdicts: they are there.
-    cheap = None if found.shares else found.cost(found.judge)
+    there = found.stored is not None and bool(found.shares) and not _is_pilot(found.stored, found.examples)
+    cheap = None if there else found.cost(found.judge)
+    judges = shortened(", ".join(_judges_of(found.stored)) if there else ", ".join(found.judge), 80)
+    assumed += (f"the judge is {judges}, {'whose verdicts are in the run' if there else 'which judges all examples'}",)
     paid = 0.0 if cheap is None else cheap.usd_likely
     usd = None if need.usd_per_label is None or paid is None else n * need.usd_per_label + paid
     return labels(
@@ -638,6 +713,15 @@ def _labels(found: _Situation) -> Way:
     )
 
 
+def _shares_of_all(found: _Situation) -> list[float]:
+    """The judge's share of each example: of a run, of a smaller run as often as needed, or the widest there are."""
+    shares = list((found.shares or {}).values())
+    if not shares:
+        return [0.0, 1.0] * (found.examples // 2)
+    pilot = found.stored is not None and _is_pilot(found.stored, found.examples)
+    return list(islice(cycle(shares), found.examples)) if pilot else shares
+
+
 def _least(enough: Callable[[int], bool], most: int) -> int:
     """The least number from 2 that is enough, given that ``most`` is and more is never less."""
     low, high = 1, most
@@ -647,13 +731,25 @@ def _least(enough: Callable[[int], bool], most: int) -> int:
     return high
 
 
+def _asks(found: _Situation) -> bool:
+    """Whether a judge of today is planned with besides the bridge's, which has judged the run."""
+    return found.need.dear is not None or not found.bridged
+
+
 def _notes(found: _Situation, ways: Sequence[Way]) -> list[str]:
     notes = []
+    if found.stored is not None and _is_pilot(found.stored, found.examples):
+        made = found.stored.task_manifest
+        has = f"{made.examples:,} examples{' (the starter set)' if made.starter else ''}"
+        notes.append(
+            f"the run is a pilot: its {has} say how verdicts vary, and no call is saved; planned are the "
+            f"{found.examples:,} of {found.task.label}"
+        )
     official = sorted(set(_usual(found.task).judge_models.values()))
     if official and not any(map(_gone, official)):
         names = ", ".join(official)
         notes.append(f"the official judge is still served: {names} gives the official number itself, without a bridge")
-    asked = found.judge if found.need.dear is not None or not found.bridged else ()
+    asked = found.judge if _asks(found) else ()
     for text in (*asked, *filter(None, [found.need.dear])):
         spec, arguments = parse_model(text)
         if unknown := unlisted(spec, arguments):

@@ -160,12 +160,14 @@ def _cheapest(made: "Ways") -> str:
 
 
 def _ways_sheet(made: "Ways") -> Sheet:
-    judged = "whose verdicts on the run are there" if made.judged else "which has judged nothing yet"
+    from judgebench.analysis.ways import width_text
+
+    judged = "whose verdicts on the run are there" if made.judged else "whose verdicts are still to be made"
     rows = tuple(
         (
             NAMES.get(way.kind, way.kind) if way.possible else f"({way.kind})",
             way.gives,
-            "–" if way.half_width is None else f"± {rough(way.half_width)}",
+            "–" if way.half_width is None else f"± {width_text(way.half_width, made.wanted)}",
             way.interval_of.removesuffix(" examples").removeprefix("examples "),
             "–" if not way.possible or way.judge_calls is None else f"{way.judge_calls:,}",
             "–" if not way.labels else f"{way.labels:,}",
@@ -173,7 +175,7 @@ def _ways_sheet(made: "Ways") -> Sheet:
         )
         for way in made.ways
     )
-    notes = [_cheapest(made)]
+    notes = [_cheapest(made), *filter(None, [made.judge_chosen])]
     notes += [f"{way.kind}: {way.models} published models are judged first" for way in made.ways if way.models]
     notes.append(
         "examples: an interval for these holds on these examples alone; one for like these counts their sampling, too"

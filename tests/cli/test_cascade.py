@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 import judgebench as api
+from judgebench.analysis.label_sample import expected_width
 from judgebench.errors import UsageError
 from judgebench.exchange.hub_results import to_yaml
 from judgebench.models.scripted import ScriptedModel, last_message, playing, reply
@@ -20,7 +21,7 @@ from judgebench.run.reading import read_run
 from judgebench.run.stopping import random_order
 from judgebench.stats.cascade import cascade_mean, required_dear
 from judgebench.stats.sequential import betting_sequence
-from tests.commands import judgebench
+from tests.commands import Command, judgebench
 from tests.processes import lines_of, manifest_of
 from tests.shared_data import SharedData
 
@@ -301,13 +302,44 @@ def test_a_cascade_is_the_pilot_of_a_plan(
     without = [part for part in (*plan, *files) if part not in ("--cascade", "openai:gpt-4o")]
     ways = json.loads(judgebench(without, OPENAI_API_KEY="x").stdout)["ways"]
     assert next(way["reason"] for way in ways if way["kind"] == "cascade").startswith(
-        f"{second}, the run's own, is not"
+        f"{second}, the run's own, is not planned with, because it is neither a vendor's model nor one that ships"
     )
     manifest = json.loads((out / "manifest.json").read_text())
     manifest["tasks"]["alpacaeval"]["cascade"]["dear"] = "openai:gpt-4o"
     (out / "manifest.json").write_text(json.dumps(manifest))
     ways = json.loads(judgebench(without, OPENAI_API_KEY="x").stdout)["ways"]
     assert cascade in ways
+
+
+def test_a_starter_run_of_judges_that_ship_plans_with_them(
+    cast: tuple[ScriptedModel, ScriptedModel, tuple[str, str, str]],
+    tmp_path: Path,
+    shared_data: SharedData,
+    command: Command,
+) -> None:
+    """Its 16 verdicts stand for those of all 805, which are still to be made. Where no judge costs anything, time
+    decides, and the plan says from where on.
+    """
+    _, _, (model, first, second) = cast
+    out = tmp_path / "run"
+    api.evaluate(model, "alpacaeval", judge=first, cascade=second, dear=6, starter=True, out=out, progress=False)
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["tasks"]["alpacaeval"]["cascade"] |= {"cheap": ["builtin:tiny"], "dear": "builtin:smollm2"}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    what = ("plan", "--task", "alpacaeval", "--metric", "win_rate", "--baseline", out, "--half-width", 9, "--json")
+    found = json.loads(command(*what, "--mirror", shared_data / "alpacaeval", "--offline").out)
+    _, cascade, dear, labels = found["ways"]
+    assert (found["judge"], found["judged"], found["cheapest"]) == ("builtin:tiny", False, None)
+    assert found["judge_chosen"].startswith("builtin:tiny is the run's own judge")
+    assert cascade["possible"]
+    assert cascade["judge_calls"] == 805 + cascade["dear_calls"]
+    assert (cascade["usd"], dear["usd"]) == (0, 0)
+    less = f"{100 * (805 - cascade['dear_calls']) / 805:.0f}"
+    assert f"if builtin:tiny needs less than {less} % of its time for a call" in cascade["assumed"][-1]
+    values = (list(shares(out / "alpacaeval/example_scores.jsonl").values()) * 805)[:805]
+    assert labels["judge_calls"] == 805
+    assert expected_width(values, 0.7, labels["labels"]) <= 9 < expected_width(values, 0.7, labels["labels"] - 1)
+    assert "the run is a pilot: its 16 examples (the starter set) say" in " ".join(found["notes"])
 
 
 def test_an_estimate_is_no_result_for_the_hub(

@@ -93,7 +93,9 @@ def test_a_cascade_that_costs_more_than_the_dear_judge_is_out(flags: Flags, comm
     assert (dear["judge_calls"], dear["half_width"], dear["possible"]) == (SIZE, 0, True)
     assert cascade["usd"] > dear["usd"] > 0
     assert not cascade["possible"]
-    assert "and the dear judge alone on all examples $" in cascade["reason"]
+    assert f"with {CHEAP} on all examples it costs $" in cascade["reason"]
+    assert f"and {DEAR} alone on all of them $" in cascade["reason"]
+    assert cascade["reason"].endswith("a cheaper --judge may help")
     assert found["cheapest"] == "dear"
     every = planned(command, 0.001, *flags, "--judge", CHEAP, "--cascade", DEAR)
     assert every["ways"]["cascade"]["reason"].startswith("for this width the dear judge would judge all examples")
@@ -108,7 +110,7 @@ def test_each_interval_says_which_examples_it_is_about(flags: Flags, command: Co
         "dear": "these examples",
         "labels": "examples like these",
     }
-    assert "about examples like these its number is sure to plus or minus 3.5" in found["dear"]["assumed"][1]
+    assert "about examples like these its number is sure to plus or minus 3.45," in found["dear"]["assumed"][1]
 
 
 def test_a_run_says_how_much_verdicts_vary(run: Path, flags: Flags, command: Command) -> None:
@@ -121,11 +123,26 @@ def test_a_run_says_how_much_verdicts_vary(run: Path, flags: Flags, command: Com
     assert labels["usd"] is None
     assert expected_width(shares(run), 0.7, labels["labels"]) <= 7
     assert found["judge"].startswith("openai:gpt-4.1")
+    assert found["judge_chosen"].endswith(
+        "the default for a judge of today, as the run's, gpt-4-1106-preview, cannot be asked; --judge names another"
+    )
+    assert "the judge is gpt-4-1106-preview, whose verdicts are in the run" in labels["assumed"]
     assert not found["judged"]
     notes = " ".join(found["notes"])
     assert found["ways"]["bridge"]["reason"].startswith("the official judge itself judged the run")
     assert "--usd-per-label says what one costs" in notes
     assert "is served until 2027-01-14: take a judge that lasts" in notes
+
+
+def test_a_width_that_is_missed_by_little_does_not_look_reached(flags: Flags, command: Command) -> None:
+    """Just below what 60 models reach, the reason and the table have a digit that shows it."""
+    best = 100 * forecast_half_width(60, 0.2, 0.5)
+    asked = float(f"{best - 1e-5:.6g}")
+    what = ("plan", "--task", "alpacaeval", "--metric", "win_rate", "--half-width", asked, *flags, "--judge", CHEAP)
+    text = " ".join(command(*what).out.split())
+    told = float(text.split("60 give plus or minus ")[1].split()[0])
+    assert asked < told == pytest.approx(best, abs=1e-4)
+    assert f"± {told:g}" in text or f"± {told}" in text
 
 
 def test_what_is_impossible_says_why(run: Path, flags: Flags, command: Command) -> None:
@@ -138,7 +155,7 @@ def test_what_is_impossible_says_why(run: Path, flags: Flags, command: Command) 
     alone = planned(command, 1, *flags)["ways"]["bridge"]["reason"]
     assert alone.startswith("no number of models reaches it: 60 give plus or minus ")
     assert narrow["ways"]["cascade"]["reason"] == "name the dear judge with --cascade"
-    assert narrow["ways"]["labels"]["reason"].startswith("even all 805 labelled give plus or minus 3.3")
+    assert narrow["ways"]["labels"]["reason"].startswith("even all 805 labelled give plus or minus 3.28:")
     assert narrow["cheapest"] is None
 
 
@@ -257,7 +274,7 @@ def test_a_bridge_that_is_there_costs_the_new_model_s_calls(
     assert (found["possible"], found["judge_calls"], found["models"]) == (True, SIZE, 0)
     assert found["half_width"] == pytest.approx(fit.forecast(fit.n))
     narrow = planned(command, 2, *flags, "--judge", CHEAP, "--bridge", path)["ways"]["bridge"]
-    assert narrow["reason"] == "the bridge made gives plus or minus 9"
+    assert narrow["reason"] == f"the bridge made gives plus or minus {found['half_width']:.3g}"
     what = ("plan", "--task", "alpacaeval", "--half-width", 2, "--bridge", path, *flags, "--judge", CHEAP)
     assert "is about win_rate of alpacaeval@2, not about lc_win_rate" in command(*what).paragraph
 
