@@ -248,9 +248,10 @@ def _beside_people(table: FloatArray, verdicts: FloatArray) -> Iterator[Agreemen
         test.items,
         test.reason,
     )
+    passes = {True: "passed (0.5 or more)", False: "not passed (0.5 passes)", None: "too few examples"}
     yield _figure(
         "people_it_may_replace",
-        f"alternative annotator test at a margin of {MARGIN:g}: share of the people; 0.5 passes",
+        f"alternative annotator test at a margin of {MARGIN:g}: share of the people; {passes[test.passes]}",
         "share",
         test.winning_rate,
         None,

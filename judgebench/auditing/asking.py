@@ -83,7 +83,7 @@ def parts_of(
     """The parts of an audit: the built-in suite, the others, and some items of the last one several times."""
     found = [Part(probes.BUILTIN, _first_questions(probes.items(), limit), content=_hash(probes.items()))]
     found += [Part(suite.name, spread(items, limit), suite, content=_hash(items)) for suite, items in suites]
-    again = spread([item for item in found[-1].items if item.pair], REPEATED_ITEMS)
+    again = spread([item for item in found[-1].items if item.pair], _wanted(REPEATED_ITEMS, limit))
     if repeats > 1 and again:
         found.append(Part(REPEATED, again, repeats=repeats, content=found[-1].content))
     return tuple(found)

@@ -51,7 +51,13 @@ Limit = Annotated[
     ),
 ]
 Repeats = Annotated[
-    int, typer.Option("--repeats", help="Ask 20 items of the last suite K times; 1 leaves it out.", metavar="K", min=1)
+    int,
+    typer.Option(
+        "--repeats",
+        help="Ask 20 items of the last suite K times, with --limit no more than it says; 1 leaves it out.",
+        metavar="K",
+        min=1,
+    ),
 ]
 VendorsFile = Annotated[
     Path | None,

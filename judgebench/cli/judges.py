@@ -221,9 +221,10 @@ def _model_or_audited(name: str, *, as_json: bool) -> bool:
     from judgebench.auditing.cards import cards_of
     from judgebench.cli.rendering import print_json, print_lines, print_sheets
     from judgebench.exchange.judge_cards import short_sheet
-    from judgebench.run.known_judges import model_facts
+    from judgebench.run.known_judges import model_called, model_facts
 
     cards = cards_of(name)
+    name = name if cards or ":" in name else model_called(name) or name
     if not cards and ":" not in name:
         return False
     model = None if "+" in name or (cards and name not in cards[0][1].judge) else model_facts(name)

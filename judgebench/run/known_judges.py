@@ -207,12 +207,22 @@ def find_judges(name: str) -> list[KnownJudge]:
         return found
     likely = near(name, [judge.name for judge in judges])
     hint = f"near are {', '.join(likely)}. " if likely else ""
-    sold = [f"{key}:{name}" for key, vendor in vendors().items() if vendor.price(name) is not None]
+    sold = _sold_as(name)
     hint = f"as a judge's model it is {' or '.join(sold)}. " if sold else hint
     raise UsageError(
         f"no judge is called {printable(name)[:200]!r}; {hint}`judgebench judges list` shows all; a judge file ends in "
         ".toml or .yaml, and a prompt in .j2"
     )
+
+
+def model_called(name: str) -> str | None:
+    """The spec of the model that one vendor sells by this name, unless several do or a judge is so called."""
+    sold = _sold_as(name)
+    return sold[0] if len(sold) == 1 and all(judge.name != name for judge in known_judges()) else None
+
+
+def _sold_as(name: str) -> list[str]:
+    return [f"{key}:{name}" for key, vendor in vendors().items() if vendor.price(name) is not None]
 
 
 def shown_texts(task: str) -> dict[str, dict[str, str]]:

@@ -470,10 +470,16 @@ def _choice(row: FileRow) -> Choice | None:
     word = word.removesuffix(".0")
     if word != SKIP and word not in BLIND:
         raise row.error(
-            f"label {str(label)[:40]!r}; expected 1 (the first answer is better), 2 (the second one), tie or skip, "
-            "because the row does not say whose answers they are"
+            f"label {str(label)[:40]!r}{_of_example(row)}; expected 1 (the first answer is better), 2 (the "
+            "second one), tie or skip, because the row does not say whose answers they are"
         )
     return BLIND.get(word)
+
+
+def _of_example(row: FileRow) -> str:
+    """Which example a row is about: whoever corrects a label looks for that."""
+    name = row.value("example_id")
+    return "" if name is None else f" of example_id {str(name)[:80]!r}"
 
 
 def _add_stratum(strata: dict[str, int], name: str, row: FileRow) -> None:
@@ -496,7 +502,7 @@ def _share(row: FileRow) -> float:
     except (TypeError, ValueError, OverflowError):
         value = -1.0
     if not 0 <= value <= 1:
-        raise row.error(f"label {str(label)[:40]!r}; expected win, tie, loss or a number from 0 to 1")
+        raise row.error(f"label {str(label)[:40]!r}{_of_example(row)}; expected win, tie, loss or a number from 0 to 1")
     return value
 
 

@@ -398,7 +398,9 @@ def judge_for(judge: Judge, spec: ModelSpec, *, settings: Settings) -> Judge:
         raise UsageError(
             f"the judge {judge.name} reads its verdict from token log-probabilities, but the API of {spec.text} does "
             "not return any. Use openai:NAME with a model that returns them, http://HOST:PORT/v1#NAME (vLLM "
-            "does), or a local judge (hf:…), which scores the labels itself; another judge is another protocol"
+            "does), or a local judge (hf:…), which scores the labels itself. To ask this model all the same, give a "
+            'judge file (judge.toml) of it with read = "label", which reads a written label; another judge is '
+            "another protocol"
         )
     if not settings.judge_gen:
         return judge

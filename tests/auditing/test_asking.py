@@ -78,6 +78,7 @@ def test_other_texts_are_other_verdicts() -> None:
     items = (talk(0, 1), talk(1, 1))
     parts = parts_of([(suite, items)], limit=None, repeats=1)
     fewer = parts_of([(suite, items)], limit=1, repeats=1)
+    assert [len(parts_of([], limit=limit, repeats=3)[-1].items) for limit in (None, 4, 0.5)] == [20, 4, 10]
     other = parts_of([(suite, (talk(0, 1), talk(1, 2)))], limit=None, repeats=1)
     assert [part.content for part in fewer] == [part.content for part in parts]
     assert other[0].content == parts[0].content

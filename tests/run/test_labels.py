@@ -54,7 +54,10 @@ def test_words_and_numbers_are_shares_of_the_win(tmp_path: Path, given: Given) -
         (b"example_id,label\n", "holds no rows"),
         (b"example_id,label\nnobody,win\n", "humans.csv:2: 'nobody' is no example of this run"),
         (b"example_id,label\nstarter-01,win\nstarter-01,win\n", "humans.csv:3: 'starter-01' has a label already"),
-        (b"example_id,label\nstarter-01,better\n", "label 'better'; expected win, tie, loss"),
+        (
+            b"example_id,label\nstarter-01,better\n",
+            "label 'better' of example_id 'starter-01'; expected win, tie, loss",
+        ),
         (b"example_id,label\nstarter-01,nan\nstarter-02,\n", "holds no label"),
         (b"example_id,label\nstarter-01,inf\n", "label 'inf'"),
         (b"example_id,label\nstarter-01,1.5\n", "label '1.5'"),
