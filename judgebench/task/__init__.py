@@ -124,6 +124,8 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     found: str = ""
     """What the rule found in the answer."""
     note: str = ""
+    spans: tuple[str, ...] = ()
+    """Texts of the answer that the rule looked at, where these are more than ``found``."""
 
 
 def plain_rulings(example: Example, generation: Generation | None, judgement: Judgement) -> tuple[Ruling, ...]:

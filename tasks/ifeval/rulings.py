@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,18 @@ def _ruling(name: str, kwargs: Mapping[str, Any], text: str, strict: Any, loose:
         wanted=_wanted(name, kwargs),
         found=_counted(name, kwargs, text),
         note="passed loosely" if loose and not strict else "",
+        spans=tuple(_spans(kwargs, text[:COUNTED_CHARACTERS])),
     )
+
+
+def _spans(kwargs: Mapping[str, Any], text: str) -> Iterator[str]:
+    """The words that the rule names, as they stand in the answer."""
+    low = text.lower()
+    for value in kwargs.values():
+        for word in value if isinstance(value, list | tuple) else [value]:
+            at = low.find(word.lower()) if isinstance(word, str) and word.strip() else -1
+            if at >= 0:
+                yield text[at : at + len(word)]
 
 
 def _counted(name: str, kwargs: Mapping[str, Any], text: str) -> str:
