@@ -152,11 +152,16 @@ class _Run:
 
 def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
     """Explain the numbers of the runs; of one task only, if it is named."""
+    return explain_tasks(
+        (run, task_run) for run in runs for task_run in run.tasks.values() if is_among(task, task_run.names)
+    )
+
+
+def explain_tasks(chosen: Iterable[tuple[Run, TaskRun]]) -> Explanation:
+    """Explain the numbers of some tasks of some runs."""
     read = [
         _Run(run.manifest.shown_name, task_run, task_run.example_scores(), task_run.judgements())
-        for run in runs
-        for task_run in run.tasks.values()
-        if is_among(task, task_run.names)
+        for run, task_run in chosen
     ]
     alike: dict[tuple[str, str], list[_Run]] = {}
     for own in read:

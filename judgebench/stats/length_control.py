@@ -154,6 +154,26 @@ def length_controlled_win_rate(
     return _fit(_PreferenceRows(preference, length_difference, difficulty, anchors), c)
 
 
+def shares_at_lengths(
+    length_difference: ArrayLike, coefficients: Coefficients, difficulty: ArrayLike | None = None
+) -> FloatArray:
+    """The share of the win that (1) predicts for each row at the lengths as they are, shape (n,).
+
+    ``difficulty`` is needed if the fit has a weight of it. Without rows whose lengths differ there is no length term.
+
+    Examples
+    --------
+    >>> fit = length_controlled_win_rate([0.7] * 80 + [0.3] * 20, [-300] * 80 + [300] * 20)
+    >>> shares_at_lengths([-300] * 80 + [300] * 20, fit.coefficients)[[0, -1]].round(1).tolist()
+    [0.7, 0.3]
+    """
+    (difference,) = columns(length_difference)
+    logit = coefficients.length * _length_feature(difference, np.ones((1, len(difference))))[0] + coefficients.bias
+    if coefficients.difficulty is not None:
+        logit = logit + coefficients.difficulty * np.asarray(difficulty, dtype=float)
+    return sigmoid(logit)
+
+
 def _fit(rows: "_PreferenceRows", c: float | None) -> LengthControlled:
     training = rows.training(np.ones((1, len(rows.preference))))
     if c is None:
