@@ -157,8 +157,8 @@ def explain(runs: Sequence[Run], task: str | None = None) -> Explanation:
     )
 
 
-def explain_tasks(chosen: Iterable[tuple[Run, TaskRun]]) -> Explanation:
-    """Explain the numbers of some tasks of some runs."""
+def explain_tasks(chosen: Iterable[tuple[Run, TaskRun]], *, circles: bool = True) -> Explanation:
+    """Explain the numbers of some tasks of some runs; ``circles`` of models are counted over all threes of them."""
     read = [
         _Run(run.manifest.shown_name, task_run, task_run.example_scores(), task_run.judgements())
         for run, task_run in chosen
@@ -178,7 +178,7 @@ def explain_tasks(chosen: Iterable[tuple[Run, TaskRun]]) -> Explanation:
             for own in read
         ),
         together=tuple(
-            _together(several, [own for own in read if own.task_run.key == key])
+            _together(several, [own for own in read if circles and own.task_run.key == key])
             for (key, _), several in alike.items()
             if len(several) > 1
         ),

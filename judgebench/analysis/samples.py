@@ -7,7 +7,7 @@ value of an item is, and ``cli/show.py`` how all of it looks on a terminal.
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -109,11 +109,14 @@ def grounds(ruling: Ruling) -> list[str]:
     return [f"{name}: {part}" for name, part in parts.items() if part]
 
 
-def swapped_games(judgements: Iterable[Judgement]) -> list[SwappedGame]:
-    """Pair the verdicts on the same two answers in both orders. A tie that was known beforehand is no verdict."""
+def swapped_games(judgements: Iterable[Judgement], verdict_of: Callable[[Judgement], Verdict]) -> list[SwappedGame]:
+    """Pair the verdicts on the same two answers in both orders. A tie that was known beforehand is no verdict.
+
+    ``verdict_of`` says what counts as read from a judge's reply, as :meth:`OpenTask.verdict` does.
+    """
     seen: dict[tuple[str, str, str, int, int, str], dict[int, Outcome]] = {}
     for judgement in judgements:
-        outcome = outcome_of(share_of(judgement, judgement.verdict.value))
+        outcome = outcome_of(share_of(judgement, verdict_of(judgement).value))
         if outcome is not None and judgement.replies:
             against = judgement.answers[1 - judgement.candidate]
             key = (*_place(judgement), against)
@@ -384,7 +387,7 @@ def _sample(opened: OpenTask, example: Example, held: Sequence[Judgement]) -> Sa
         checklist=_checklist(example),
         answers=tuple(answers),
         judgements=tuple(shown),
-        swapped=tuple(swapped_games(judged)),
+        swapped=tuple(swapped_games(judged, opened.verdict)),
         rulings=tuple(ruling for judgement in verified for ruling in opened.rulings(example, judgement)),
     )
 
@@ -560,7 +563,7 @@ def _unread(opened: OpenTask, judgement: Judgement) -> Unread | None:
 
 def flips(opened: OpenTask, among: Collection[str]) -> list[SwappedGame]:
     """The verdicts that depend on the order in which the answers were shown."""
-    return [swapped for swapped in swapped_games(opened.judgements(among)) if swapped.changes]
+    return [swapped for swapped in swapped_games(opened.judgements(among), opened.verdict) if swapped.changes]
 
 
 # -- a run at a glance
@@ -569,7 +572,7 @@ def flips(opened: OpenTask, among: Collection[str]) -> list[SwappedGame]:
 def summary(opened: OpenTask, among: Sequence[str], *, metric: str | None, each: int) -> TaskSummary:
     """Describe a task's items at a glance, with the ``each`` worst and best."""
     measure = opened.measure(metric)
-    swapped = swapped_games(opened.judgements(among))
+    swapped = swapped_games(opened.judgements(among), opened.verdict)
     worst = [] if measure is None else extremes(measure, among, each, best=False)
     best = [] if measure is None else extremes(measure, [name for name in among if name not in worst], each, best=True)
     return TaskSummary(

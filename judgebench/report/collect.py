@@ -1,5 +1,6 @@
 """Reads runs for a report: their scores, how they differ, and every sample with what each run has of it."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from judgebench.data.sources import SourceFinder
 from judgebench.display import printable
 from judgebench.errors import ModelError, UsageError
 from judgebench.records import Example
+from judgebench.report.address import address
 from judgebench.report.lengths import tenths
 from judgebench.run.folder import usable
 from judgebench.run.reading import Run, TaskRun, Unreadable, require_held
@@ -31,8 +33,19 @@ TEXTS = {
 """Texts that a page can leave out, in words."""
 LEVEL = 6
 """How hard samples are compressed, from 1 to 9: 1 takes a third of the time and a fifth more room."""
+DIGITS = 5
+"""Decimal places of samples' values in the page."""
 PROMPT_SHOWN = 140
 """Characters of a prompt that lists show."""
+
+
+@dataclass(frozen=True)
+class SampleList:
+    """Where the samples behind a number are listed."""
+
+    href: str
+    n: int
+    """How many there are, where the number says so; else 0."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +97,15 @@ class TaskReport:
             found |= {one.example_id for one in unread}
         return found
 
+    def lengths_of(self, run: int) -> Mapping[str, int]:
+        """The characters of one of the runs' answers, where there is one."""
+        own = self.opened[run].generations
+        return {name: sum(map(len, own[name].outputs)) for name in self.examples if name in own and own[name].outputs}
+
     def tenths_of(self, run: int) -> Mapping[str, int]:
         """The tenth by length of one of the runs' answers in which each sample is."""
-        own = self.opened[run].generations
-        sizes = [sum(map(len, own[name].outputs)) if name in own else 0 for name in self.examples]
-        return dict(zip(self.examples, tenths(sizes), strict=True))
+        sizes = self.lengths_of(run)
+        return dict(zip(self.examples, tenths([sizes.get(name, 0) for name in self.examples]), strict=True))
 
     @cached_property
     def measure(self) -> str | None:
@@ -99,6 +116,27 @@ class TaskReport:
     def measure_of(self, run: int) -> Measure | None:
         """The same measure of one of the runs, by its place among them."""
         return None if self.measure is None else self.opened[run].measures.get(self.measure)
+
+    @cached_property
+    def grouped(self) -> Mapping[str, tuple[str, ...]]:
+        """The groups of each sample."""
+        found: dict[str, tuple[str, ...]] = {}
+        for one in self.opened:
+            for name, example in one.examples.items():
+                if name not in found:
+                    found[name] = one.groups(example)
+        return found
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """How many samples each group has; numbers may have further groups, such as the turns of all samples."""
+        return Counter(group for own in self.grouped.values() for group in own)
+
+    def list_of(self, group: str | None, n: int, **settings: str | int) -> "SampleList":
+        """The list of the samples behind a number of a group, of ``n`` samples if it counts these."""
+        known = group if group is not None and group in self.sizes else ""
+        size = self.sizes[known] if known else len(self.examples)
+        return SampleList(address("samples", self.label, **settings, cat=known), n if n == size else 0)
 
     def outcomes(self, run: int) -> Mapping[str, str]:
         """How each sample ended for one of the runs, where it ended in a win, a tie or a loss, or passed or failed."""
@@ -238,6 +276,11 @@ def _outcomes_of(opened: OpenTask, measure: Measure | None) -> dict[str, str]:
     if opened.judged or measure is None or measure.unit != "percent":
         return {}
     return {name: "passed" if value >= 100 else "failed" for name, value in measure.values.items() if value is not None}
+
+
+def label_of(label: str | None, value: float) -> str:
+    """What a verdict is called: by its label, or by its number."""
+    return printable(label or f"{value:g}", 40)
 
 
 def end_of_shares(shares: Sequence[float]) -> str:

@@ -19,8 +19,10 @@ from judgebench.errors import UsageError
 from judgebench.models.local.checkpoints import import_extra
 from judgebench.records import Score
 from judgebench.report.collect import Report, TaskReport
+from judgebench.report.ladders import certain_ranks, headline, ordered
+from judgebench.report.length_plots import NUMBERS, length_curve
 from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of, shape
-from judgebench.report.views import NUMBERS, comparison_of, length_series, matrix_counts
+from judgebench.report.views import comparison_of, matrix_counts
 from judgebench.run.labels import LEVEL, Labels, judged_shares, labelled_metric, read_labels, settled, weights_of
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
 from judgebench.tasks import is_among, parse_one_spec
@@ -36,6 +38,7 @@ BINS = 5
 STYLE = (
     "svg{font-family:Helvetica,Arial,sans-serif;font-size:10px;color:#000}text{fill:#000}"
     ".axis{stroke:#ccc}.zero{stroke:#777;stroke-dasharray:3 3}.line{fill:none;stroke-width:1.5}"
+    ".fitted{stroke-dasharray:5 4}.mean{stroke-dasharray:1 3}"
     ".r0{stroke:#0072b2;fill:#0072b2}.r1{stroke:#d55e00;fill:#d55e00}.r2{stroke:#009e73;fill:#009e73}"
     ".r3{stroke:#cc79a7;fill:#cc79a7}.r4{stroke:#8a6d00;fill:#8a6d00}.r5{stroke:#56b4e9;fill:#56b4e9}"
     ".cell{fill:#0072b2}.faint{fill:#555}"
@@ -175,23 +178,22 @@ def _of_scores(report: Report, task: TaskReport, rows: Sequence[tuple[str, Seque
 
 
 def _length(report: Report, task: TaskReport) -> Figure:
-    """The mean value in tenths by length of the answer."""
-    series = length_series(report, task)
-    values = [end for one in series for point in one.points for end in point[1:] if end is not None]
-    if not values or task.measure is None:
+    """The mean value by length of the answer, in ten parts, with the fit of length control."""
+    curve = length_curve(report, task)
+    if curve is None or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
-    unit = task.opened[0].measures[task.measure].unit
-    drawn = curves(series, scale_of(values, NUMBERS.get(unit)), task.measure, "", height=150.0, size=MARK)
+    scale = curve.scale(task.opened[0].measures[task.measure].unit)
+    drawn = curves(curve.series, scale, task.measure, "", height=150.0, size=MARK, places=curve.places)
+    broken = ", broken: by length alone" if any(one.fitted for one in curve.series) else ""
     body = [
-        _text(4, 12, shortened(f"{task.measure} by length of the answer", 60)),
-        _at(0, 18, drawn, 160),
-        _text(WIDTH * 0.1, 190, "shortest tenth", "faint"),
-        _text(WIDTH - 4, 190, "longest tenth", "faint", anchor="end"),
-        *_legend(report, task, 198),
+        _text(4, 12, shortened(f"{task.measure} by length of the answer{broken}", 60)),
+        _at(0, 18, drawn, 172),
+        _text(WIDTH - 4, 202, "characters", "faint", anchor="end"),
+        *_legend(report, task, 208),
     ]
-    rows: Rows = [(one.name, number + 1, *point[1:]) for one in series for number, point in enumerate(one.points)]
-    height = 202 + _legend_height(task)
-    return Figure(_whole(body, height, f"{task.label}, length"), ("run", "tenth", "mean", "low", "high"), rows)
+    height = 212 + _legend_height(task)
+    columns = ("run", "tenth", "characters", "mean", "low", "high")
+    return Figure(_whole(body, height, f"{task.label}, length"), columns, list(curve.rows))
 
 
 def _flips(report: Report, task: TaskReport) -> Figure:
@@ -224,25 +226,14 @@ def _flips(report: Report, task: TaskReport) -> Figure:
 
 def _ladder(report: Report, task: TaskReport) -> Figure:
     """The runs by their headline number, the best first, with the ranks that are certain."""
-    listed = [
-        (place, one)
-        for place, opened in enumerate(task.opened)
-        for one in opened.task.scores
-        if one.group is None and one.value is not None
-    ]
-    if not listed:
+    metric = headline(task)
+    if metric is None:
         raise UsageError(f"{task.label} has no number in any run")
-    known = [(place, one) for place, one in listed if one.metric == listed[0][1].metric]
-    compared = comparison_of(report, task)
-    certain = {
-        one.run: ranks(one.low, one.high)
-        for one in (compared.ranks if compared else ())
-        if one.group is None and one.metric == known[0][1].metric
-    }
-    known.sort(key=lambda entry: -(entry[1].value or 0.0))
+    known = ordered(task, metric)
+    certain = {run: ranks(one.low, one.high) for run, one in certain_ranks(comparison_of(report, task), metric).items()}
     ends = [end for _, one in known for end in (one.value, one.low, one.high) if end is not None]
     scale, y = scale_of(ends), 16.0
-    body, table = [_text(4, 12, known[0][1].metric)], Rows()
+    body, table = [_text(4, 12, metric)], Rows()
     for place, one in known:
         run = task.runs[place]
         assert one.value is not None

@@ -1,15 +1,14 @@
 """What a report says of judges: how verdicts ended, what the order of the answers does, and which labels were given."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from judgebench.analysis.samples import share_of, swapped_games
 from judgebench.display import percent, printable
-from judgebench.records import Judgement
+from judgebench.records import Judgement, Verdict
 from judgebench.report.address import address
-from judgebench.report.collect import Report, TaskReport
+from judgebench.report.collect import Report, TaskReport, label_of
 from judgebench.run.folder import VERIFIED_BY
 
 MOST_LABELS, MOST_REASONS = 12, 6
@@ -22,6 +21,8 @@ class Fact:
     what: str
     value: str
     href: str = ""
+    n: int = 0
+    """How many samples are there, if the figure says so."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Judged:
 
     name: str
     facts: tuple[Fact, ...]
-    labels: tuple[tuple[str, int], ...]
+    labels: tuple[tuple[str, int, str], ...]
+    """The commonest labels, how often each was given, and where the samples are."""
     reasons: tuple[tuple[str, int], ...]
     """Why verdicts are not there, the commonest first."""
 
@@ -54,14 +56,17 @@ def judge_views(report: Report) -> list[JudgeView]:
 
 def _judged(report: Report, task: TaskReport, place: int) -> Judged:
     opened, run = task.opened[place], task.runs[place]
-    tally = _Tally()
+    tally = _Tally(opened.verdict)
     for judgement in opened.judgements(opened.examples):
         if judgement.judge_model != VERIFIED_BY:
             tally.add(judgement, opened.verdict(judgement))
     return Judged(
         name=report.names[run],
         facts=tuple(_facts(task.label, run, opened.task.task_manifest.counts, tally)),
-        labels=tuple(tally.labels.most_common(MOST_LABELS)),
+        labels=tuple(
+            (label, count, address("samples", task.label, run=run, lab=label))
+            for label, count in tally.labels.most_common(MOST_LABELS)
+        ),
         reasons=tuple(tally.reasons.most_common(MOST_REASONS)),
     )
 
@@ -69,7 +74,8 @@ def _judged(report: Report, task: TaskReport, place: int) -> Judged:
 class _Tally:
     """Counts over verdicts."""
 
-    def __init__(self) -> None:
+    def __init__(self, verdict_of: Callable[[Judgement], Verdict]) -> None:
+        self.verdict_of = verdict_of
         self.labels: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.first_won = self.decided = 0
@@ -77,13 +83,13 @@ class _Tally:
         """By example and judge: the candidate's shares of the win."""
         self.games: list[Judgement] = []
 
-    def add(self, judgement: Judgement, verdict: Any) -> None:
+    def add(self, judgement: Judgement, verdict: Verdict) -> None:
         """Count one verdict."""
         if verdict.value is None:
             failure = judgement.reply.error if judgement.reply is not None else None
             self.reasons[printable(failure or verdict.error or "no reason is given", 160)] += 1
             return
-        self.labels[printable(verdict.label or f"{verdict.value:g}", 40)] += 1
+        self.labels[label_of(verdict.label, verdict.value)] += 1
         share = share_of(judgement, verdict.value)
         if share is None:
             return
@@ -105,28 +111,44 @@ def _facts(label: str, run: int, counts: dict[str, int], tally: _Tally) -> Itera
         ("skipped", "known without asking"),
     ):
         if counts.get(state):
-            verdict = "unread" if state in ("unread", "failed", "missing") else ""
-            yield Fact(words, f"{counts[state]:,}", address("samples", label, run=run, v=verdict) if verdict else "")
+            doubt = "unread" if state in ("unread", "failed", "missing") else ""
+            yield Fact(words, f"{counts[state]:,}", address("samples", label, run=run, f=doubt))
+    everything = address("samples", label, run=run)
     if tally.decided:
         share = percent(tally.first_won / tally.decided, 1)
-        yield Fact("won by the answer that was shown first", f"{share} of {tally.decided:,} decided games")
-    swapped = swapped_games(tally.games)
-    if swapped:
-        changed = sum(game.changes for game in swapped)
-        yield Fact(
-            "both orders see the same winner",
-            f"{percent(1 - changed / len(swapped), 1)} of {len(swapped):,} pairs of games",
-        )
-        yield Fact(
-            "contradict themselves when the order changes",
-            f"{changed:,} pairs of games",
-            address("samples", label, run=run, v="orders"),
-        )
+        yield Fact("won by the answer that was shown first", f"{share} of {tally.decided:,} decided games", everything)
+    yield from _of_orders(label, run, tally)
+    yield from _of_judges(label, run, tally)
+
+
+def _of_orders(label: str, run: int, tally: _Tally) -> Iterator[Fact]:
+    swapped = swapped_games(tally.games, tally.verdict_of)
+    if not swapped:
+        return
+    changed = [game.example_id for game in swapped if game.changes]
+    both, apart = len({game.example_id for game in swapped}), len(set(changed))
+    yield Fact(
+        "both orders see the same winner",
+        f"{percent(1 - len(changed) / len(swapped), 1)} of {len(swapped):,} pairs of games",
+        address("samples", label, run=run, f="pairs"),
+        both,
+    )
+    yield Fact(
+        "contradict themselves when the order changes",
+        f"{len(changed):,} pairs of games, in {apart:,} samples",
+        address("samples", label, run=run, f="orders") if changed else "",
+        apart,
+    )
+
+
+def _of_judges(label: str, run: int, tally: _Tally) -> Iterator[Fact]:
     several = [by_judge for by_judge in tally.shares.values() if len(by_judge) > 1]
     if several:
-        alike = sum(len({sum(own) / len(own) > 0.5 for own in by_judge.values()}) == 1 for by_judge in several)
+        unlike = sum(len({sum(own) / len(own) > 0.5 for own in by_judge.values()}) > 1 for by_judge in several)
+        yield Fact("judges see the same winner", f"{percent(1 - unlike / len(several), 1)} of {len(several):,} samples")
         yield Fact(
-            "judges see the same winner",
-            f"{percent(alike / len(several), 1)} of {len(several):,} samples",
-            address("samples", label, run=run, v="judges"),
+            "judges see other winners",
+            f"{unlike:,} samples",
+            address("samples", label, run=run, f="judges") if unlike else "",
+            unlike,
         )

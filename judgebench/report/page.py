@@ -24,12 +24,13 @@ from judgebench.report.address import address
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
 from judgebench.report.judging import judge_views
+from judgebench.report.plots import key_of
 from judgebench.report.slices import encoded, packed, packed_samples
 
 if TYPE_CHECKING:
     import jinja2
 
-MODULES = ("core", "theme", "data", "live", "filter", "diff", "markdown", "list", "sample", "app")
+MODULES = ("core", "theme", "data", "live", "filter", "search", "diff", "markdown", "list", "sample", "app")
 """In the order in which they build on each other."""
 LARGEST = 60 * 10**6
 """Slices of more bytes are not written into the page, but into files beside it."""
@@ -145,10 +146,12 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "style": style(),
         "address": address,
         "summary": views.score_tables(report, groups=False),
-        "tables": views.score_tables(report, groups=True),
+        "tasks": views.task_views(report),
         "leads": list(views.leads(report)),
         "doubts": [*views.doubts(report), *evidence.doubts(report)],
-        "lengths": [views.length_plot(report, task) for task in report.tasks],
+        "key_of": key_of,
+        "run_rows": views.run_rows,
+        "most_columns": views.MOST_COLUMNS,
         "compared": views.compared(report),
         "facts": views.facts(report),
         "judges": judge_views(report),
@@ -157,8 +160,6 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "bridges": evidence.bridge_views(report),
         "costs": cost_views(report),
         "unlike": views.unlike(report),
-        "sources": [views.sources(task) for task in report.tasks],
-        "predictions": [views.predictions(report, task) for task in report.tasks],
         "samples": sum(len(task.listed) for task in report.tasks),
     }
 

@@ -16,6 +16,9 @@ ROW = 22.0
 MARK = 5.0
 """Half the width of a mark."""
 TICKS = 5
+ROOM_FOR_WORDS = 0.08
+"""A part of a bar that has less of it is not written upon."""
+MOST_STEPS = 200
 LEFT, RIGHT = 3.0, 97.0
 """Percent of the width between which values lie."""
 
@@ -70,8 +73,10 @@ class Mark:
     words: str
     """What the mark says when one looks at it closely."""
     href: str = ""
+    published: float | None = None
+    """What was published of the same, drawn hollow: it was not measured here."""
     hollow: bool = False
-    """A published value, which was not measured here."""
+    """Whether the value itself was published."""
 
 
 def forest(
@@ -90,6 +95,8 @@ def forest(
                 )
             )
         inner.append(shape(mark.run, scale.at(mark.value), y, hollow=mark.hollow, size=size))
+        if mark.published is not None:
+            inner.append(shape(mark.run, scale.at(mark.published), y, hollow=True, size=size))
         drawn = Markup('<g class="r{}"><title>{}</title>{}</g>').format(
             mark.run % 6, mark.words, Markup("").join(inner)
         )
@@ -133,46 +140,162 @@ class Series:
     points: Sequence[tuple[float, float | None, float | None, float | None]]
     """Place from 0 to 1, value, low, high."""
     hrefs: Sequence[str] = ()
+    words: Sequence[str] = ()
+    """What each point says when one looks at it closely; else its value."""
+    fitted: bool = False
+    """A fit, drawn as a broken line without marks."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place on the quantity that grows to the right: a tick with words, or where a run is on average."""
+
+    at: float
+    words: str
+    run: int | None = None
 
 
 def curves(
-    series: Sequence[Series], scale: Scale, title: str, told: str, *, height: float = 180.0, size: float = MARK
+    series: Sequence[Series],
+    scale: Scale,
+    title: str,
+    told: str,
+    *,
+    height: float = 180.0,
+    size: float = MARK,
+    places: Sequence[Place] = (),
 ) -> Markup:
     """Lines of values over a quantity that grows to the right, such as the length of answers."""
-    body: list[Markup] = []
-    for tick in scale.ticks:
-        y = _down(scale, tick, height)
-        body.append(
-            Markup('<line class="axis" x1="8%" x2="100%" y1="{}" y2="{}"/>').format(_n(y), _n(y))
-            + Markup('<text x="0" y="{}">{}</text>').format(_n(y + 4), f"{tick:g}")
-        )
+    body = [_level(scale, tick, height) for tick in scale.ticks]
+    body += [_upright(place, height) for place in places]
     for one in series:
-        known = [(x, value) for x, value, _, _ in one.points if value is not None]
-        path = " ".join(
-            f"{'M' if not n else 'L'}{_n(100 * x)} {_n(_down(scale, value, height))}"
-            for n, (x, value) in enumerate(known)
-        )
-        body.append(
-            Markup(
-                '<svg x="10%" width="88%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none" class="r{}">'
-                '<path class="line" d="{}"/></svg>'
-            ).format(_n(height), _n(height), one.run % 6, path)
-        )
-        for number, (x, value, low, high) in enumerate(one.points):
-            if value is None:
-                continue
-            at = 10 + 88 * x
-            bar = Markup("")
-            if low is not None and high is not None:
-                bar = Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(
-                    _n(at), _n(_down(scale, low, height)), _n(_down(scale, high, height))
-                )
-            mark = Markup('<g class="r{}"><title>{}</title>{}{}</g>').format(
-                one.run % 6, f"{one.name}: {value:.2f}", bar, shape(one.run, at, _down(scale, value, height), size=size)
+        body.append(_course(one, scale, height))
+        if not one.fitted:
+            body += _points(one, scale, height, size)
+    return _svg(body, height + (22 if places else 8), title, told)
+
+
+def _level(scale: Scale, tick: float, height: float) -> Markup:
+    y = _down(scale, tick, height)
+    return Markup('<line class="axis" x1="8%" x2="100%" y1="{}" y2="{}"/>').format(_n(y), _n(y)) + Markup(
+        '<text x="0" y="{}">{}</text>'
+    ).format(_n(y + 4), f"{tick:g}")
+
+
+def _upright(place: Place, height: float) -> Markup:
+    """A tick of the axis below, or a line through the mean of a run."""
+    at = _n(_across(place.at))
+    if place.run is None:
+        return Markup('<line class="axis" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(
+            at, _n(height - 4), _n(height + 2)
+        ) + Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(at, _n(height + 16), place.words)
+    return Markup(
+        '<g class="r{0}"><title>{1}</title><line class="mean" x1="{2}%" x2="{2}%" y1="0" y2="{3}"/></g>'
+    ).format(place.run % 6, place.words, at, _n(height))
+
+
+def _across(x: float) -> float:
+    """Percent of the width of a place from 0 to 1: the numbers of the scale stand at the left."""
+    return 10 + 88 * x
+
+
+def _course(one: Series, scale: Scale, height: float) -> Markup:
+    known = [(x, value) for x, value, _, _ in one.points if value is not None]
+    path = " ".join(
+        f"{'M' if not n else 'L'}{_n(100 * x)} {_n(_down(scale, value, height))}" for n, (x, value) in enumerate(known)
+    )
+    return Markup(
+        '<svg x="10%" width="88%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none" class="r{}">'
+        '<path class="line{}" d="{}"/></svg>'
+    ).format(_n(height), _n(height), one.run % 6, " fitted" if one.fitted else "", path)
+
+
+def _points(one: Series, scale: Scale, height: float, size: float) -> Iterator[Markup]:
+    for number, (x, value, low, high) in enumerate(one.points):
+        if value is None:
+            continue
+        at, bar = _across(x), Markup("")
+        if low is not None and high is not None:
+            bar = Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(
+                _n(at), _n(_down(scale, low, height)), _n(_down(scale, high, height))
             )
-            href = one.hrefs[number] if number < len(one.hrefs) else ""
-            body.append(Markup('<a href="{}">{}</a>').format(href, mark) if href else mark)
-    return _svg(body, height + 8, title, told)
+        words = one.words[number] if number < len(one.words) else f"{one.name}: {value:.2f}"
+        mark = Markup('<g class="r{}"><title>{}</title>{}{}</g>').format(
+            one.run % 6, words, bar, shape(one.run, at, _down(scale, value, height), size=size)
+        )
+        href = one.hrefs[number] if number < len(one.hrefs) else ""
+        yield Markup('<a href="{}">{}</a>').format(href, mark) if href else mark
+
+
+def key_of(run: int) -> Markup:
+    """The mark of a run, for the words beside it."""
+    drawn = Markup('<g class="r{}">{}</g>').format(run % len(SHAPES), shape(run, 50, 9))
+    return Markup('<svg class="key-shape" width="18" height="18" aria-hidden="true">{}</svg>').format(drawn)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a whole."""
+
+    words: str
+    share: float
+    """0 to 1."""
+    kind: str
+    """The class of the style sheet by which it is told from the others."""
+    shown: str = ""
+    """What is written on it, if there is room."""
+    href: str = ""
+
+
+def stack(parts: Sequence[Part], title: str, *, height: float = ROW) -> Markup:
+    """The parts of a whole in one bar."""
+    body, at = [], 0.0
+    for part in parts:
+        share = min(max(part.share, 0.0), 1.0 - at)
+        drawn = Markup('<rect class="{}" x="{}%" width="{}%" y="2" height="{}"><title>{}</title></rect>').format(
+            part.kind, _n(100 * at), _n(100 * share), _n(height - 4), part.words
+        )
+        if share >= ROOM_FOR_WORDS and part.shown:
+            drawn += Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(
+                _n(100 * (at + share / 2)), _n(height / 2 + 4), part.shown
+            )
+        at += share
+        if share > 0:
+            body.append(Markup('<a href="{}">{}</a>').format(part.href, drawn) if part.href else drawn)
+    return _svg(body, height, title, "; ".join(part.words for part in parts))
+
+
+def sorted_changes(changes: Sequence[float], parts: Sequence[Part], title: str, told: str) -> Markup:
+    """Changes from the largest loss to the largest gain, as areas; ``parts`` are losses, none and gains, with links."""
+    height, steps = 120.0, min(len(changes), MOST_STEPS)
+    most = max((abs(change) for change in changes), default=0.0) or 1.0
+    ordered = sorted(changes)
+    heights = [ordered[int((step + 0.5) * len(ordered) / steps)] / most for step in range(steps)]
+    path, at = [f"M0 {_n(height / 2)}"], 0.0
+    for share in heights:
+        y = _n(height / 2 * (1 - share))
+        path += [f"L{_n(at)} {y}", f"L{_n(at + 100 / steps)} {y}"]
+        at += 100 / steps
+    body = [
+        Markup(
+            '<svg width="100%" height="{0}" viewBox="0 0 100 {0}" preserveAspectRatio="none">'
+            '<path class="area" d="{1}L100 {2}Z"/></svg>'
+        ).format(_n(height), " ".join(path), _n(height / 2)),
+        Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(_n(height / 2)),
+        *(
+            Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(*placed)
+            for placed in (("0", "12", "start", f"+{most:.3g}"), ("100%", _n(height - 2), "end", f"-{most:.3g}"))
+        ),
+    ]
+    start = 0.0
+    for part in parts:
+        hit = Markup('<rect class="hit" x="{}%" width="{}%" y="0" height="{}"><title>{}</title></rect>').format(
+            _n(100 * start), _n(100 * part.share), _n(height), part.words
+        )
+        start += part.share
+        if part.share > 0:
+            body.append(Markup('<a href="{}">{}</a>').format(part.href, hit))
+    return _svg(body, height, title, told)
 
 
 def _down(scale: Scale, value: float, height: float) -> float:

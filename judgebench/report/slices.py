@@ -17,19 +17,23 @@ import msgspec
 
 from judgebench.analysis.item_records import Sample, SampleJudgement
 from judgebench.records import Message
-from judgebench.report.collect import LEVEL, PROMPT_SHOWN, Report, TaskReport
+from judgebench.report.collect import DIGITS, LEVEL, PROMPT_SHOWN, Report, TaskReport, label_of
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
 PACKERS = 2
 LEFT_OUT = "(left out of this page)"
+LONGEST_SPAN = 200
+"""Longer texts that a verifier looked at are not marked in the answer."""
 UNTHOUGHT, UNSENT = {"thinking", "answers"}, {"judge", "answers"}
 LEAST_QUOTED = 24
 """Shorter texts are not looked for in prompts."""
 LEARNT = 60
 """From so many samples it is learnt which words of prompts are those of every sample."""
 OUTCOMES = {"": 0, "win": 1, "tie": 2, "loss": 3, "passed": 4, "failed": 5}
-FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING = (1 << bit for bit in range(7))
+FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING, PAIRS = (1 << bit for bit in range(8))
+MOST_LABELS = 64
+"""So many different labels of verdicts can be filtered by."""
 
 Pieces = list[Any]
 
@@ -166,8 +170,10 @@ def part_row(sample: Sample, shared: Sample, texts: Texts, without: Set[str] = f
 
 
 def _ruling(ruling: Ruling, without: Set[str]) -> dict[str, Any]:
-    found = LEFT_OUT if "answers" in without else "; ".join(filter(None, (ruling.found, ruling.note)))
-    return {"rule": ruling.rule, "held": ruling.held, "wanted": ruling.wanted, "found": found}
+    left = "answers" in without
+    found = LEFT_OUT if left else "; ".join(filter(None, (ruling.found, ruling.note)))
+    spans = () if left else [span for span in ruling.spans or (ruling.found,) if 0 < len(span) <= LONGEST_SPAN]
+    return {"rule": ruling.rule, "held": ruling.held, "wanted": ruling.wanted, "found": found, "spans": spans}
 
 
 def _judgement(
@@ -215,6 +221,7 @@ class Columns:
     texts: Texts
     without: Set[str] = frozenset()
     groups: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     inside: list[list[int]] = field(default_factory=list)
@@ -228,6 +235,7 @@ class Columns:
         self.outcomes: list[list[int]] = [[] for _ in runs]
         self.flags: list[list[int]] = [[] for _ in runs]
         self.lengths: list[list[int]] = [[] for _ in runs]
+        self.said: list[list[list[int]]] = [[] for _ in runs]
 
     def add(self, name: str, parts: Sequence[Sample | None], shared: Sample) -> None:
         """A sample, but for where its rows are."""
@@ -241,10 +249,19 @@ class Columns:
         self.inside.append([self.groups.setdefault(group, len(self.groups)) for group in shared.groups])
         for run, sample in enumerate(parts):
             value = None if sample is None or self.task.measure is None else sample.values.get(self.task.measure)
-            self.values[run].append(None if value is None else round(value, 5))
+            self.values[run].append(None if value is None else round(value, DIGITS))
             self.outcomes[run].append(OUTCOMES[self.task.outcomes(run).get(name, "")])
             self.flags[run].append(FAILED if sample is None else flags(sample))
             self.lengths[run].append(0 if sample is None else sum(map(len, sample.answers[0].turns)))
+            self.said[run].append([] if sample is None else self._labels_of(sample))
+
+    def _labels_of(self, sample: Sample) -> list[int]:
+        """The labels of a sample's verdicts, by number; of those that are counted."""
+        found = {label_of(one.label, one.value) for one in sample.judgements if one.value is not None}
+        for label in sorted(found):
+            if len(self.labels) < MOST_LABELS:
+                self.labels.setdefault(label, len(self.labels))
+        return sorted(self.labels[label] for label in found if label in self.labels)
 
     def index(self) -> dict[str, Any]:
         """The columns as the page reads them."""
@@ -263,6 +280,8 @@ class Columns:
             "outcomes": self.outcomes,
             "flags": self.flags,
             "lengths": self.lengths,
+            "labels": list(self.labels),
+            "said": self.said,
             "tenths": [
                 [own[name] for name in self.ids] for own in map(self.task.tenths_of, range(len(self.task.runs)))
             ],
@@ -277,6 +296,7 @@ def flags(sample: Sample) -> int:
     found = FAILED if answer.error is not None or not answer.turns else 0
     found |= UNREAD if any(one.value is None and one.state != "skipped" for one in sample.judgements) else 0
     found |= ORDERS if any(game.changes for game in sample.swapped) else 0
+    found |= PAIRS if sample.swapped else 0
     found |= CUT if "length" in answer.finish_reasons else 0
     found |= JUDGES if len(by_judge) > 1 and _disagree(sample) and len(ends) > 1 else 0
     found |= INTEGRITY if not found & FAILED and not "".join(answer.turns).strip() else 0

@@ -12,14 +12,32 @@ from judgebench.display import figure, interval, p_value, printable, ranks
 from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import Score
 from judgebench.report.address import address
+from judgebench.report.categories import HeatMap, heat_maps
+from judgebench.report.changes import Changes, changes_of, in_both, settings_that_differ
 from judgebench.report.collect import Report, TaskReport
-from judgebench.report.lengths import TENTHS, tenths
-from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of
-from judgebench.stats.clustered import cluster_totals
+from judgebench.report.explaining import Explaining, explaining
+from judgebench.report.ladders import Ladder, headline, ladder, ordered
+from judgebench.report.length_plots import NUMBERS, LengthView, length_view
+from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
+from judgebench.report.published import Published, published_values
 
-NUMBERS = {"percent": (0.0, 100.0)}
 SECRET = ("key", "token", "authorization", "password", "secret")
 OUTCOMES = ("win", "tie", "loss", "passed", "failed")
+MOST_COLUMNS = 4
+"""More runs are the rows of the summary's tables, not their columns."""
+
+
+@dataclass(frozen=True)
+class ScoreCell:
+    """One number of one run."""
+
+    value: str
+    around: str = ""
+    told: str = ""
+    href: str = ""
+    """Where its samples are."""
+    n: int = 0
+    """How many these are: those with a value, and those that lack one."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +46,14 @@ class ScoreRow:
 
     metric: str
     group: str
-    cells: tuple[tuple[str, str, str, str], ...]
-    """By run: the value, its interval, what to say of it, and where its samples are."""
+    cells: tuple[ScoreCell, ...]
+    """By run."""
     difference: str
     plot: Markup
+    axis: Markup
+    """Under the last row of a unit."""
+    reason: str
+    """Why no run has a number."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +63,11 @@ class ScoreTable:
     task: TaskReport
     names: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
-    axis: Markup
     judge: str
+    published: tuple[str, ...]
+    """Where the numbers come from that are drawn as hollow marks."""
+    without: tuple[str, ...]
+    """Numbers of groups that no run has, and why."""
 
 
 def score_tables(report: Report, *, groups: bool) -> list[ScoreTable]:
@@ -52,17 +77,23 @@ def score_tables(report: Report, *, groups: bool) -> list[ScoreTable]:
 
 def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTable:
     by_run = [{(one.metric, one.group): one for one in opened.task.scores} for opened in task.opened]
-    keys = list(dict.fromkeys(key for scores in by_run for key in scores if groups or key[1] is None))
-    compared = _differences(report, task)
-    percents = [s for scores in by_run for key, s in scores.items() if key in keys and s.unit == "percent"]
-    scale = scale_of([end for s in percents for end in (s.value, s.low, s.high) if end is not None], NUMBERS["percent"])
+    known = list(dict.fromkeys(key for scores in by_run for key in scores if groups or key[1] is None))
+    keys = [key for key in known if key[1] is None or _has_value(by_run, key)]
+    compared, published = _differences(report, task), published_values(report, task)
+    units = {key: next(scores[key].unit for scores in by_run if key in scores) for key in keys}
+    scales = _scales(by_run, keys, units, published)
+    last = {unit: key for key, unit in units.items() if (scales.get(unit) is not None) and _has_value(by_run, key)}
     rows = tuple(
         ScoreRow(
             metric=metric,
             group=group or "",
             cells=tuple(_cell(task, number, scores.get((metric, group))) for number, scores in enumerate(by_run)),
             difference=_difference(compared.get((metric, group))),
-            plot=_plot(report, task, scale, metric, group, [scores.get((metric, group)) for scores in by_run]),
+            plot=_plot(report, task, scales.get(units[metric, group]), metric, group, by_run, published),
+            axis=axis(scale, unit)
+            if last.get(unit := units[metric, group]) == (metric, group) and (scale := scales.get(unit)) is not None
+            else Markup(""),
+            reason="" if _has_value(by_run, (metric, group)) else _reason(by_run, (metric, group)),
         )
         for metric, group in keys
     )
@@ -70,9 +101,68 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
         task=task,
         names=tuple(report.names[run] for run in task.runs),
         rows=rows,
-        axis=axis(scale, "percent"),
         judge=judges_of(task),
+        published=tuple(dict.fromkeys(one.source for one in published.values())),
+        without=tuple(
+            dict.fromkeys(
+                f"{metric} by {(group or '').partition('=')[0]}: {_reason(by_run, (metric, group))}"
+                for metric, group in known
+                if (metric, group) not in keys
+            )
+        ),
     )
+
+
+def _reason(by_run: Sequence[Mapping[tuple[str, str | None], Score]], key: tuple[str, str | None]) -> str:
+    told = next((scores[key].reason for scores in by_run if key in scores and scores[key].reason), None)
+    return printable(told or "no reason is given", 300)
+
+
+def _has_value(by_run: Sequence[Mapping[tuple[str, str | None], Score]], key: tuple[str, str | None]) -> bool:
+    return any(key in scores and scores[key].value is not None for scores in by_run)
+
+
+def _scales(
+    by_run: Sequence[Mapping[tuple[str, str | None], Score]],
+    keys: Sequence[tuple[str, str | None]],
+    units: Mapping[tuple[str, str | None], str],
+    published: Published,
+) -> dict[str, Scale]:
+    """A scale for each unit, which holds all values of it."""
+    ends: dict[str, list[float]] = {}
+    for key in keys:
+        known = [scores[key] for scores in by_run if key in scores]
+        own = [end for score in known for end in (score.value, score.low, score.high) if end is not None]
+        if key[1] is None:
+            own += [one.value for (_, metric), one in published.items() if metric == key[0]]
+        ends.setdefault(units[key], []).extend(own)
+    return {unit: scale_of(own, NUMBERS.get(unit)) for unit, own in ends.items() if own}
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run by the headline metric, where there are too many for columns."""
+
+    name: str
+    cell: ScoreCell
+    plot: Markup
+
+
+def run_rows(report: Report, task: TaskReport) -> tuple[str, list[RunRow], Markup]:
+    """The headline metric of a task's runs, in the report's order, with the axis under the plots."""
+    metric = headline(task)
+    scores = {} if metric is None else dict(ordered(task, metric))
+    scale = scale_of(end for s in scores.values() for end in (s.value, s.low, s.high) if end is not None)
+    rows = []
+    for place, run in enumerate(task.runs):
+        score, name, plot = scores.get(place), report.names[run], Markup("")
+        if score is not None and score.value is not None:
+            words = f"{name}: {figure(score.value, score.unit)}"
+            mark = Mark(run, score.value, score.low, score.high, words, _cell(task, place, score).href)
+            plot = forest([mark], scale, f"{metric} of {name}")
+        rows.append(RunRow(name, _cell(task, place, score), plot))
+    unit = next((score.unit for score in scores.values()), "")
+    return metric or "no number", rows, axis(scale, unit) if scores else Markup("")
 
 
 def summary_sheets(report: Report) -> list[Sheet]:
@@ -83,7 +173,7 @@ def summary_sheets(report: Report) -> list[Sheet]:
         rows = tuple(
             (
                 row.metric,
-                *(f"{value} ({around})" if around else value for value, around, _, _ in row.cells),
+                *(f"{cell.value} ({cell.around})" if cell.around else cell.value for cell in row.cells),
                 *((row.difference,) if compared else ()),
             )
             for row in table.rows
@@ -107,32 +197,46 @@ def judges_of(task: TaskReport) -> str:
     return "judge " + printable(", ".join(dict.fromkeys(models)), 200)
 
 
-def _cell(task: TaskReport, number: int, score: Score | None) -> tuple[str, str, str, str]:
+def _cell(task: TaskReport, number: int, score: Score | None) -> ScoreCell:
     if score is None:
-        return "–", "", "not in this run", ""
+        return ScoreCell("–", told="not in this run")
     told = f"n {score.n}" + (f", missing {score.n_missing}" if score.n_missing else "")
     around = "" if score.low is None or score.high is None else interval(score.low, score.high, score.unit)
     reason = score.reason or ""
     settings: dict[str, str | int] = {"run": task.runs[number]} if len(task.runs) > 1 else {}
-    href = address("samples", task.label, **settings, cat=score.group or "", s="value")
-    return figure(score.value, score.unit), around, printable(f"{told}{'; ' if reason else ''}{reason}", 300), href
+    listed = task.list_of(score.group, score.n + score.n_missing, **settings, s="value")
+    return ScoreCell(
+        value=figure(score.value, score.unit),
+        around=around,
+        told=printable(f"{told}{'; ' if reason else ''}{reason}", 300),
+        href=listed.href,
+        n=listed.n,
+    )
 
 
 def _plot(
-    report: Report, task: TaskReport, scale: Scale, metric: str, group: str | None, scores: Sequence[Score | None]
+    report: Report,
+    task: TaskReport,
+    scale: Scale | None,
+    metric: str,
+    group: str | None,
+    by_run: Sequence[Mapping[tuple[str, str | None], Score]],
+    published: Published,
 ) -> Markup:
-    marks = [
-        Mark(
-            run=task.runs[number],
-            value=score.value,
-            low=score.low,
-            high=score.high,
-            words=f"{report.names[task.runs[number]]}: {metric} {figure(score.value, score.unit)}",
-            href=_cell(task, number, score)[3],
-        )
-        for number, score in enumerate(scores)
-        if score is not None and score.value is not None and score.unit == "percent"
-    ]
+    if scale is None:
+        return Markup("")
+    marks = []
+    for number, scores in enumerate(by_run):
+        score = scores.get((metric, group))
+        if score is None or score.value is None:
+            continue
+        words = f"{report.names[task.runs[number]]}: {metric} {figure(score.value, score.unit)}"
+        theirs = None if group is not None else published.get((number, metric))
+        if theirs is not None:
+            words += printable(f"; {figure(theirs.value, score.unit)} is published ({theirs.source})", 200)
+        href = _cell(task, number, score).href
+        there = None if theirs is None else theirs.value
+        marks.append(Mark(task.runs[number], score.value, score.low, score.high, words, href, there))
     return forest(marks, scale, f"{metric}{f' of {group}' if group else ''} by run") if marks else Markup("")
 
 
@@ -220,11 +324,11 @@ def doubts(report: Report) -> Iterator[Doubt]:
         for place, opened in enumerate(task.opened):
             name, run = report.names[task.runs[place]], task.runs[place]
             counts = opened.task.task_manifest.counts
-            for state, verdict in (("unread", "unread"), ("failed", "unread"), ("no_answer", "error")):
+            for state, doubt in (("unread", "unread"), ("failed", "unread"), ("no_answer", "error")):
                 if counts.get(state):
                     yield Doubt(
                         f"{task.label}, {name}: {counts[state]} {state.replace('_', ' ')}",
-                        address("samples", task.label, run=run, v=verdict),
+                        address("samples", task.label, run=run, f=doubt),
                     )
             for note in opened.task.task_manifest.notes:
                 yield Doubt(printable(f"{task.label}, {name}: {note}", 500), address("task", task.label))
@@ -238,63 +342,6 @@ def doubts(report: Report) -> Iterator[Doubt]:
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
         yield Doubt(printable(words, 500), address("compare"))
     yield from (Doubt(printable(note, 500), address("runs")) for note in report.notes)
-
-
-# -- one task
-
-
-def length_plot(report: Report, task: TaskReport) -> Markup | None:
-    """The mean value in ten parts by length of the answer, by run; ``None`` if samples have no value."""
-    series = length_series(report, task)
-    values = [end for one in series for point in one.points for end in point[1:] if end is not None]
-    if not values or task.measure is None:
-        return None
-    measure = task.opened[0].measures[task.measure]
-    title = f"{task.measure} by length of the answer"
-    told = "; ".join(_told(one) for one in series)
-    return curves(series, scale_of(values, NUMBERS.get(measure.unit)), title, told)
-
-
-def length_series(report: Report, task: TaskReport) -> list[Series]:
-    """Each run's mean value in ten parts by length of the answer, with 95 % intervals."""
-    if task.measure is None:
-        return []
-    return [
-        Series(
-            run,
-            report.names[run],
-            [_mean_of(tenth, values) for tenth, values in enumerate(_by_length(task, place))],
-            [address("samples", task.label, run=run, l=tenth) for tenth in range(TENTHS)],
-        )
-        for place, run in enumerate(task.runs)
-    ]
-
-
-def _mean_of(tenth: int, values: Sequence[float]) -> tuple[float, float | None, float | None, float | None]:
-    """Where a tenth stands, with the mean of its values and the ends of its interval."""
-    totals = cluster_totals(values) if values else None
-    mean, error = (None, None) if totals is None else (totals.value, totals.stderr)
-    place = tenth / (TENTHS - 1)
-    if mean is None or error is None:
-        return place, mean, None, None
-    return place, mean, mean - 1.96 * error, mean + 1.96 * error
-
-
-def _told(series: Series) -> str:
-    known = [value for _, value, _, _ in series.points if value is not None]
-    return f"{series.name}: {known[0]:.2f} for the shortest tenth, {known[-1]:.2f} for the longest" if known else ""
-
-
-def _by_length(task: TaskReport, place: int) -> list[list[float]]:
-    opened, measure = task.opened[place], task.measure_of(place)
-    names = list(task.examples)
-    lengths = [sum(map(len, own.outputs)) if (own := opened.generations.get(name)) else 0 for name in names]
-    found: list[list[float]] = [[] for _ in range(TENTHS)]
-    for name, tenth in zip(names, tenths(lengths), strict=True):
-        value = None if measure is None else measure.values.get(name)
-        if value is not None:
-            found[tenth].append(value)
-    return found
 
 
 # -- runs
@@ -356,7 +403,11 @@ class DifferenceRow:
     p: str
     n: int
     plot: Markup
+    axis: Markup
+    """Under the last row of a unit."""
     href: str
+    listed: int
+    """How many samples are there."""
 
 
 @dataclass(frozen=True)
@@ -365,8 +416,10 @@ class Compared:
 
     task: TaskReport
     rows: tuple[DifferenceRow, ...]
-    axis: Markup
     matrices: tuple[Matrix, ...]
+    changes: tuple[Changes, ...]
+    settings: tuple[tuple[str, tuple[str, ...]], ...]
+    """What differs in how the runs were made."""
     ranks: tuple[tuple[str, str, str], ...]
     """Metric, run, and the ranks that it may have; of more than two runs."""
     reasons: tuple[str, ...]
@@ -380,19 +433,13 @@ def compared(report: Report) -> list[Compared]:
 def _compared(report: Report, task: TaskReport) -> Compared:
     found = comparison_of(report, task)
     differences = () if found is None else found.differences
-    ends = [
-        end
-        for one in differences
-        if one.unit == "percent"
-        for end in (one.difference, one.low, one.high, 0.0)
-        if end is not None
-    ]
-    scale = scale_of(ends)
+    others = range(1, len(task.runs))
     return Compared(
         task=task,
-        rows=tuple(_difference_row(report, task, one, scale) for one in differences),
-        axis=axis(scale, "percent") if ends else Markup(""),
-        matrices=tuple(_matrix(report, task, 0, other) for other in range(1, len(task.runs))),
+        rows=tuple(_difference_rows(report, task, differences)),
+        matrices=tuple(_matrix(report, task, 0, other) for other in others),
+        changes=tuple(one for other in others if (one := changes_of(report, task, 0, other)) is not None),
+        settings=tuple(settings_that_differ(report, task)),
         ranks=tuple(
             (one.metric, report.names[one.run], ranks(one.low, one.high))
             for one in sorted(found.ranks if found else (), key=lambda one: (one.metric, one.low, one.high))
@@ -402,24 +449,42 @@ def _compared(report: Report, task: TaskReport) -> Compared:
     )
 
 
-def _difference_row(report: Report, task: TaskReport, one: Difference, scale: Scale) -> DifferenceRow:
-    href = address("samples", task.label, run=one.first, vs=one.second, v="changed", s="delta", cat=one.group or "")
-    plot = Markup("")
-    if one.difference is not None and one.unit == "percent":
-        words = f"{one.metric}{f' {one.group}' if one.group else ''}: {_difference(one)}"
-        mark = Mark(one.second, one.difference, one.low, one.high, words, href)
-        plot = forest([mark], scale, f"difference of {one.metric}", zero=True)
-    return DifferenceRow(
-        metric=one.metric,
-        group=one.group or "",
-        runs=f"{report.names[one.second]} less {report.names[one.first]}",
-        difference=figure(one.difference, one.unit, signed=True),
-        around="" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
-        p="" if one.p_adjusted is None else p_value(one.p_adjusted).removeprefix("p "),
-        n=one.n,
-        plot=plot,
-        href=href,
-    )
+def _difference_rows(report: Report, task: TaskReport, differences: Sequence[Difference]) -> Iterator[DifferenceRow]:
+    """All differences, drawn on one scale for each unit."""
+    ends: dict[str, list[float]] = {}
+    for one in differences:
+        own = [end for end in (one.difference, one.low, one.high) if end is not None]
+        ends.setdefault(one.unit, [0.0]).extend(own)
+    scales = {unit: scale_of(own) for unit, own in ends.items() if len(own) > 1}
+    last = {one.unit: one for one in differences if one.difference is not None}
+    listed = {other: _sizes_of(task, in_both(task, 0, other)) for other in range(1, len(task.runs))}
+    for one in differences:
+        group, plot, under = one.group or "", Markup(""), Markup("")
+        sizes = listed[task.runs.index(one.second)]
+        href = task.list_of(group, 0, run=one.first, vs=one.second, v="both", s="delta").href
+        if one.difference is not None:
+            words = f"{one.metric}{f' {group}' if group else ''}: {_difference(one)}"
+            mark = Mark(one.second, one.difference, one.low, one.high, words, href)
+            plot = forest([mark], scales[one.unit], f"difference of {one.metric}", zero=True)
+            under = axis(scales[one.unit], one.unit) if last[one.unit] is one else Markup("")
+        yield DifferenceRow(
+            metric=one.metric,
+            group=group,
+            runs=f"{report.names[one.second]} less {report.names[one.first]}",
+            difference=figure(one.difference, one.unit, signed=True),
+            around="" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
+            p="" if one.p_adjusted is None else p_value(one.p_adjusted).removeprefix("p "),
+            n=one.n,
+            plot=plot,
+            axis=under,
+            href=href if sizes[""] else "",
+            listed=sizes[group if group in task.sizes else ""],
+        )
+
+
+def _sizes_of(task: TaskReport, names: Sequence[str]) -> Counter[str]:
+    """How many of some samples each group has; all are those of the group without a name."""
+    return Counter({"": len(names)}) + Counter(group for name in names for group in task.grouped[name])
 
 
 def matrix_counts(task: TaskReport, first: int, second: int) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
@@ -446,6 +511,40 @@ def _matrix(report: Report, task: TaskReport, first: int, second: int) -> Matrix
             for one in ends
         ),
     )
+
+
+# -- one task
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """What the view of one task shows."""
+
+    number: int
+    table: ScoreTable
+    ladder: Ladder | None
+    heat_maps: Sequence[HeatMap]
+    lengths: LengthView | None
+    explaining: Explaining | None
+    predictions: Sequence[tuple[str, str, str, str]]
+    sources: Sequence[tuple[str, str, str]]
+
+
+def task_views(report: Report) -> list[TaskView]:
+    """The views of all tasks."""
+    return [
+        TaskView(
+            number=number,
+            table=table,
+            ladder=ladder(report, table.task, comparison_of(report, table.task)),
+            heat_maps=heat_maps(report, table.task),
+            lengths=length_view(report, table.task),
+            explaining=explaining(report, table.task),
+            predictions=predictions(report, table.task),
+            sources=sources(table.task),
+        )
+        for number, table in enumerate(score_tables(report, groups=True))
+    ]
 
 
 # -- protocols

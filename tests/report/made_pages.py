@@ -31,10 +31,14 @@ def rewrite(path: Path, change: Callable[[int, dict[str, Any]], None]) -> None:
 
 
 def other_verdicts(place: int, row: dict[str, Any]) -> None:
-    """The candidate wins the first, the second contradicts itself, and the third has a reply that says nothing."""
+    """The candidate wins the first, the second contradicts itself, and the third has a reply that says nothing.
+
+    What is stored of the second is not what its reply says.
+    """
     item, first = divmod(place, 2)
     said = {0: ("B>A", "A>B"), 1: ("A>B", "A>B"), 2: ("?", "A>B"), 3: ("A>>B", "B>>A")}[item][first]
-    row["verdict"] |= {"value": None if said == "?" else float(said.startswith("A")), "label": said}
+    stored = "B>A" if (item, first) == (1, 1) else said
+    row["verdict"] |= {"value": None if said == "?" else float(stored.startswith("A")), "label": stored}
     row["replies"][0]["text"] = f"I looked at both.\n\n**Both** have their merits.\n\nMy final verdict is: [[{said}]]"
 
 

@@ -47,8 +47,8 @@ def test_the_python_prints_what_stands_there() -> None:
 def test_what_is_clicked_is_on_the_page() -> None:
     """The names in bold are those of views, headings and lines."""
     words = [" ".join(found.split()) for found in re.findall(r"\*\*(.+?)\*\*", PAGE, re.DOTALL)]
-    template = (resource("templates") / "report" / "page.html.j2").read_text()
-    said = template + Path(judging.__file__).read_text()
+    templates = "".join(path.read_text() for path in (resource("templates") / "report").glob("*.j2"))
+    said = templates + Path(judging.__file__).read_text()
     clicked = [found for found in words if not found.endswith("?")]
     assert {"Compare", "Judge", "Tasks", "Length and value"} <= set(clicked)
     assert [found for found in clicked if found not in said] == []

@@ -124,8 +124,56 @@ def test_a_number_leads_to_its_samples_and_they_to_it(look: Look) -> None:
     assert look.settled().heading == f"Samples of {GSM}"
     look.page.locator(".samples .row .id a").first.click()
     assert look.settled().heading == "starter-01"
-    look.page.locator("article a", has_text="all samples").click()
+    look.page.locator("article a", has_text="all samples").first.click()
     assert look.settled().heading == GSM
+
+
+def test_every_number_leads_to_as_many_samples_as_it_says(look: Look) -> None:
+    """One click from any number of any view to a list that is not empty, and that has as many samples as are told."""
+    links = look.page.locator('section.view:not(#made) a[href^="#/samples"]').evaluate_all(
+        "all => all.map(one => [one.getAttribute('href'), one.dataset.n ? Number(one.dataset.n) : null])"
+    )
+    told = dict(sorted(links, key=lambda link: link[1] is not None))
+    assert len(told) > 100
+    assert sum(n is not None for n in told.values()) > 80
+    counted = look.page.evaluate(
+        """async addresses => {
+            const found = [];
+            for (const to of addresses) {
+                location.hash = to;
+                while (document.documentElement.dataset.shown !== to) await new Promise(done => setTimeout(done, 1));
+                found.push(parseInt(document.querySelector("#made .count").textContent.replace(",", "")));
+            }
+            return found;
+        }""",
+        list(told),
+    )
+    wrong = {
+        href: (n, is_n)
+        for (href, n), is_n in zip(told.items(), counted, strict=True)
+        if is_n != (n or is_n) or not is_n
+    }
+    assert wrong == {}
+
+
+def test_a_sample_leads_to_the_numbers_it_is_in(look: Look) -> None:
+    """To those of all samples, of its groups, and of the comparison; a group's row is marked."""
+    look.go(address("s", "wildbench@v2.0625", "starter-01"))
+    links = look.page.locator("article header a")
+    targets = links.evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    for target in targets:
+        look.go(target)
+        assert look.heading != "Not here"
+        if "cat=" in target and not target.startswith("#/samples"):
+            assert look.page.locator("tr.found:visible").count() >= 1, target
+    assert {target.split("/")[1] for target in targets} >= {"task", "samples", "compare"}
+
+
+def test_an_address_names_a_metric(look: Look) -> None:
+    """The row of that metric, and of that group if one is named, is marked and in sight."""
+    look.go(address("compare", GSM, metric="numeric"))
+    assert look.page.locator("tr.found").evaluate_all("all => all.map(one => one.dataset.metric)") == ["numeric"]
+    assert look.page.locator("tr.found").evaluate("one => one.getBoundingClientRect().top") < WIDE["height"]
 
 
 def test_the_skip_link_leads_to_the_content(look: Look) -> None:
@@ -289,18 +337,21 @@ def test_filters_stand_in_the_address(look: Look) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "run", "found"),
+    ("settings", "run", "found"),
     [
-        ("orders", 0, 4),
-        ("orders", 1, 1),
-        ("unread", 1, 1),
-        ("error", 1, 0),
-        ("win", 1, 1),
+        ({"f": "orders"}, 0, 4),
+        ({"f": "orders"}, 1, 1),
+        ({"f": "pairs"}, 1, 3),
+        ({"f": "unread"}, 1, 1),
+        ({"f": "error"}, 1, 0),
+        ({"v": "win"}, 1, 1),
+        ({"v": "win", "f": "orders"}, 1, 0),
+        ({"lab": "A>>B"}, 1, 1),
     ],
 )
-def test_samples_by_how_they_ended(verdict: str, run: int, found: int, look: Look) -> None:
-    """Contradictions, unread verdicts and outcomes of either run can be listed."""
-    look.go(address("samples", ARENA, v=verdict, run=run))
+def test_samples_by_how_they_ended(settings: dict[str, str], run: int, found: int, look: Look) -> None:
+    """Contradictions, unread verdicts, outcomes and labels of either run can be listed, alone and together."""
+    look.go(address("samples", ARENA, **settings, run=run))
     assert len(look.rows()) == found
 
 
@@ -335,6 +386,19 @@ def test_search_finds_prompts_answers_and_words_of_judges(look: Look) -> None:
     assert look.page.locator("#search").input_value() == "final verdict is: [[A>>B"
     look.page.locator("#search").fill("no such words anywhere")
     look.until("0 of 4 samples")
+
+
+def test_search_in_one_part_of_the_samples(look: Look) -> None:
+    """A search of the words of judges finds no prompts, or the other way round, and none finds names of fields."""
+    for scope, found in (("judge", 4), ("prompt", 0), ("answers", 0), ("", 4)):
+        look.go(address("samples", ARENA, q="have their merits", run=1, **{"in": scope}))
+        look.until(f"{found} of 4 samples")
+        wait_for(lambda: "searching" not in look.words(".count"))
+    for scope in ("", "details"):
+        look.go(address("samples", ARENA, q="judge_model", **{"in": scope})).until("0 of 4 samples")
+    look.go(address("samples", ARENA, q="orders", **{"in": "prompt"})).until("2 of 4 samples")
+    look.page.locator(".samples .row .id a").first.click()
+    assert "1 of 2" in look.settled().words(".trail")
 
 
 def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:

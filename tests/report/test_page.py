@@ -4,11 +4,14 @@ import base64
 import gzip
 import json
 import re
+import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from judgebench.display import figure, interval, p_value, percent
 from judgebench.report import page as page_module
 from judgebench.report.slices import LEFT_OUT
 from tests.commands import judgebench
@@ -42,6 +45,97 @@ def blocks(page: str) -> dict[str, str]:
 def unpacked(text: str) -> Any:
     """What a block holds."""
     return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+class Rows(HTMLParser):
+    """The rows of all tables of a page, by the view in which they stand, as the texts of their cells."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: dict[str, list[list[str]]] = {}
+        self._view, self._skip, self._inside = "", 0, False
+        self.feed(page[page.index("<body>") : page.index('id="index"')])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Begin a view, a row or a cell; what a drawing says is no text."""
+        if tag == "section":
+            self._view = str(dict(attrs).get("id"))
+        self._skip += tag == "svg"
+        self._inside = self._inside or tag in ("td", "th")
+        if tag == "tr":
+            self.found.setdefault(self._view, []).append([])
+        if tag in ("td", "th"):
+            self.found[self._view][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """End a cell or a drawing."""
+        self._skip -= tag == "svg"
+        self._inside = self._inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        """Collect the words of a cell."""
+        if self._inside and not self._skip:
+            self.found[self._view][-1][-1] += data.strip("\n")
+
+
+def test_scores_are_those_of_the_run_folders(place: Path) -> None:
+    """Each number and interval of the summary and of the tasks, groups among them, to the printed digit."""
+    rows = Rows((place / "report.html").read_text()).found
+    shown = {(row[0].split(" ")[0], *row[1:3]) for view in rows.values() for row in view if len(row) > 3}
+    results = [json.loads((place / name / "results.json").read_text())["scores"] for name in ("one", "other")]
+    for first, second in zip(*results, strict=True):
+        if first["group"] and first["value"] is None and second["value"] is None:
+            continue
+        cells = []
+        for score in (first, second):
+            around = "" if score["low"] is None else f" ({interval(score['low'], score['high'], score['unit'])})"
+            cells.append(figure(score["value"], score["unit"]) + around)
+        assert (first["group"] or first["metric"], *cells) in shown
+
+
+def test_differences_are_those_of_compare(place: Path) -> None:
+    """Each difference with its interval, adjusted p and n, to the printed digit."""
+    rows = Rows((place / "report.html").read_text()).found["view-compare"]
+    shown = {tuple(row[:6]) for row in rows if len(row) > 6}
+    record = json.loads(judgebench(["compare", "one", "other", "--format", "json"], cwd=place).stdout)
+    listed = [one for task in record["tasks"] for one in task["differences"]]
+    for one in listed:
+        ends = one["low"], one["high"]
+        assert (
+            one["metric"],
+            one["group"] or "",
+            figure(one["difference"], one["unit"], signed=True),
+            "" if ends[0] is None else interval(*ends, one["unit"], signed=True),
+            "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p "),
+            str(one["n"]),
+        ) in shown
+    assert len(listed) > 5
+
+
+def test_what_explains_the_numbers_is_that_of_explain(place: Path) -> None:
+    """Win rates with length and style held equal, and the shares of variance, to the printed digit."""
+    rows = [row for view in Rows((place / "report.html").read_text()).found.values() for row in view]
+    record = json.loads(judgebench(["explain", "one", "other", "--json"], cwd=place).stdout)
+    rates = [rate for run in record["runs"] for style in run["style"] for rate in style["rates"]]
+    parts = [part for run in record["runs"] for variance in run["variance"] for part in variance["parts"]]
+    assert rates
+    for rate in rates:
+        assert [rate["held_equal"], figure(rate["win_rate"])] in [row[:2] for row in rows]
+    for part in parts:
+        assert [part["effect"], figure(part["variance"], "variance"), percent(part["share"])] in [r[:3] for r in rows]
+
+
+def test_many_runs_are_rows_and_stand_on_a_ladder(place: Path) -> None:
+    """Of more than four runs the summary has a row each; on the task's ladder each says which ranks it may have."""
+    names = [f"run{number}" for number in range(5)]
+    for name in names:
+        if not (place / name).exists():
+            shutil.copytree(place / "other", place / name)
+    judgebench(["report", *names, "--html", "many.html", "--task", "alpacaeval"], cwd=place)
+    rows = Rows((place / "many.html").read_text()).found
+    assert len([row for row in rows["view-summary"] if row and row[0].startswith("builtin:tiny")]) == 5
+    ladder = [row for row in rows["view-task-0"] if len(row) == 5 and row[2].startswith("builtin:tiny")]
+    assert [row[1] for row in ladder] == ["1 – 5"] * 5
 
 
 def test_every_sample_is_in_the_file(place: Path) -> None:

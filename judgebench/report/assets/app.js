@@ -86,8 +86,7 @@ async function showView() {
     show(numbers.id);
     if (shown !== location.hash) arrive(numbers.dataset.title || "Summary", numbers);
     shown = location.hash;
-    const group = settings.get("cat");
-    for (const row of numbers.querySelectorAll("tr[data-group]")) row.classList.toggle("found", Boolean(group) && row.getAttribute("data-group") === group);
+    for (const row of numbers.querySelectorAll("tr")) row.classList.toggle("found", isMeant(row, settings, name === "compare" ? label : ""));
     numbers.querySelector("tr.found")?.scrollIntoView({ block: "center" });
     return;
   }
@@ -128,6 +127,15 @@ async function readAhead(/** @type {any} */ task, /** @type {number} */ at, /** 
   await painted();
   // What is missing is said when it is wanted.
   if (next !== undefined && location.hash === here) await sample(task, next).catch(() => {});
+}
+
+/** Whether an address names a row of numbers by its metric, by its group, or by both. @param {HTMLElement} row @param {Map<string, string>} settings @param {string} task */
+function isMeant(row, settings, task) {
+  const [metric, group] = [settings.get("metric"), settings.get("cat")];
+  if (!metric && !group) return false;
+  if (task && row.dataset.task !== undefined && row.dataset.task !== task) return false;
+  // A metric alone is its row over all samples.
+  return (!metric || row.dataset.metric === metric) && (row.dataset.group || "") === (group || "");
 }
 
 /** The view of numbers of that name, and of that task or run if one is named. */

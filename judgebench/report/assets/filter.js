@@ -2,7 +2,10 @@
 // Which samples are listed, and in which order. Pure functions over the columns of the index.
 
 export const OUTCOMES = ["", "win", "tie", "loss", "passed", "failed"];
-export const FLAGS = { failed: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64 };
+export const FLAGS = { error: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64, pairs: 128 };
+
+/** From so many characters on, whole texts are searched. */
+export const LEAST_TYPED = 3;
 
 /** @param {any} task @param {number} place @param {number} run position among the task's runs */
 export function outcome(task, place, run) {
@@ -15,7 +18,7 @@ export function change(task, place, run, vs) {
   return a == null || b == null ? null : b - a;
 }
 
-const CHOOSING = ["run", "vs", "v", "cat", "q", "m", "l", "s"];
+const CHOOSING = ["run", "vs", "v", "f", "cat", "q", "in", "m", "l", "w", "lab", "s"];
 const MOST_KEPT = 4;
 /** The last choices: a list and each sample that is opened from it ask for the same. @type {Map<string, {task: any, places: number[]}>} */
 const choices = new Map();
@@ -45,11 +48,15 @@ export function chosen(task, settings) {
 }
 
 function choose(/** @type {any} */ task, /** @type {Map<string, string>} */ settings) {
+  if (inTexts(settings)) return [];
   const run = runOf(task, settings.get("run"), 0);
   const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
   const verdict = settings.get("v") || "";
   const group = task.groups.indexOf(settings.get("cat") || "");
   const wantsGroup = Boolean(settings.get("cat"));
+  const doubt = settings.get("f") || "";
+  const wrote = settings.get("w") || "";
+  const label = task.labels.indexOf(settings.get("lab") || "");
   const words = (settings.get("q") || "").toLowerCase();
   const cell = (settings.get("m") || "").split(">");
   const tenth = tenthOf(settings);
@@ -58,7 +65,10 @@ function choose(/** @type {any} */ task, /** @type {Map<string, string>} */ sett
     if (wantsGroup && !task.in[place].includes(group)) continue;
     if (cell.length === 2 && (vs < 0 || outcome(task, place, run) !== cell[0] || outcome(task, place, vs) !== cell[1])) continue;
     if (tenth >= 0 && task.tenths[run][place] !== tenth) continue;
-    if (verdict && !matches(task, place, run, vs, verdict)) continue;
+    if (verdict && !ended(task, place, run, vs, verdict)) continue;
+    if (doubt && !doubtful(task, place, run, doubt)) continue;
+    if (settings.get("lab") && !task.said[run][place].includes(label)) continue;
+    if (wrote && !wroteSo(task, place, run, vs, wrote)) continue;
     if (words && !`${task.ids[place]}\n${task.prompts[place]}`.toLowerCase().includes(words)) continue;
     places.push(place);
   }
@@ -69,6 +79,11 @@ function choose(/** @type {any} */ task, /** @type {Map<string, string>} */ sett
 export function endsOf(/** @type {any} */ task) {
   const codes = new Set(task.outcomes.flatMap((/** @type {number[]} */ own) => [...new Set(own)]));
   return OUTCOMES.filter((end, code) => end && codes.has(code));
+}
+
+/** Whether only whole texts say if a sample has the words that an address looks for: nothing is chosen until they were searched. */
+export function inTexts(/** @type {Map<string, string>} */ settings) {
+  return Boolean(settings.get("in")) && (settings.get("q") || "").length >= LEAST_TYPED;
 }
 
 /** The tenth by length that an address names, from 0; -1 for all. */
@@ -83,14 +98,28 @@ export function runOf(/** @type {any} */ task, /** @type {string | undefined} */
   return found < 0 ? otherwise : found;
 }
 
-/** @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} verdict */
-function matches(task, place, run, vs, verdict) {
-  if (verdict === "flip") return vs >= 0 && outcome(task, place, run) !== outcome(task, place, vs) && Boolean(change(task, place, run, vs));
-  if (verdict === "changed") return vs >= 0 && Boolean(change(task, place, run, vs));
-  if (Object.hasOwn(FLAGS, verdict) && verdict !== "failed") return Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (verdict)]);
-  if (verdict === "error") return Boolean(task.flags[run][place] & FLAGS.failed);
-  if (verdict === "none") return task.values[run][place] == null;
+/** How a sample ended, or changed between two runs. @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} verdict */
+function ended(task, place, run, vs, verdict) {
+  const moved = vs < 0 ? null : change(task, place, run, vs);
+  if (verdict === "flip") return outcome(task, place, run) !== outcome(task, place, vs) && Boolean(moved);
+  if (verdict === "changed") return Boolean(moved);
+  if (verdict === "both") return moved != null;
+  if (verdict === "same") return moved === 0;
+  if (verdict === "up") return moved != null && moved > 0;
+  if (verdict === "down") return moved != null && moved < 0;
   return outcome(task, place, run) === verdict;
+}
+
+/** What there is to doubt about a sample. @param {any} task @param {number} place @param {number} run @param {string} doubt */
+function doubtful(task, place, run, doubt) {
+  if (doubt === "none") return task.values[run][place] == null;
+  return Object.hasOwn(FLAGS, doubt) && Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (doubt)]);
+}
+
+/** Whether the other run wrote more. @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} wrote */
+function wroteSo(task, place, run, vs, wrote) {
+  if (vs < 0 || change(task, place, run, vs) == null || (task.flags[run][place] | task.flags[vs][place]) & FLAGS.error) return false;
+  return task.lengths[vs][place] > task.lengths[run][place] === (wrote === "longer");
 }
 
 /** @param {any} task @param {number[]} places @param {string} order @param {number} run @param {number} vs */

@@ -1,7 +1,8 @@
 // @ts-check
 import { address, el, figure, visible } from "./core.js";
-import { change, chosen, endsOf, keepChosen, outcome, runOf, tenthOf } from "./filter.js";
+import { change, chosen, endsOf, FLAGS, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
+import { SCOPES, textsOf } from "./search.js";
 
 // The list of samples: filters in the address, and rows that exist only while they are in sight.
 
@@ -53,7 +54,7 @@ export function listView(report, task, settings, go) {
   };
   window.addEventListener("scroll", onScroll, { passive: true });
   window.addEventListener("resize", onScroll);
-  if ((settings.get("q") || "").length >= 3) searchTexts(task, settings, places, count, view, () => {
+  if ((settings.get("q") || "").length >= LEAST_TYPED) searchTexts(task, settings, places, count, view, () => {
     first = Number.POSITIVE_INFINITY;
     draw();
     table.setAttribute("aria-rowcount", String(places.all.length + 1));
@@ -70,6 +71,8 @@ function counted(found, task) {
 /** Search the whole texts, slice by slice, and show what is found meanwhile; the next view ends it. */
 async function searchTexts(/** @type {any} */ task, /** @type {Map<string, string>} */ settings, /** @type {{all: number[]}} */ places, /** @type {HTMLElement} */ count, /** @type {HTMLElement} */ view, /** @type {() => void} */ redraw) {
   const wanted = (settings.get("q") || "").toLowerCase();
+  const scope = settings.get("in") || "";
+  // What a slice holds is JSON: a first look at it needs no parsing.
   const pattern = new RegExp(JSON.stringify(wanted).slice(1, -1).replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i");
   const without = new Map(settings);
   without.delete("q");
@@ -95,7 +98,7 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
     if (pattern.test(text)) {
       const whole = JSON.parse(text);
       for (const [at, place] of rows) {
-        if (allowed.has(place) && !found.has(place) && pattern.test(JSON.stringify(whole[at]))) found.add(place);
+        if (allowed.has(place) && !found.has(place) && textsOf(whole[at], scope).some((/** @type {string} */ own) => own.toLowerCase().includes(wanted))) found.add(place);
       }
     }
     done++;
@@ -153,7 +156,7 @@ let unfolded = false;
 
 /** Choices that take one line on a phone until they are wanted. @param {(HTMLElement | null)[]} choices @param {Map<string, string>} settings */
 function folded(choices, settings) {
-  const chosenNow = ["v", "cat", "s"].map((name) => settings.get(name)).filter(Boolean);
+  const chosenNow = ["v", "f", "cat", "s"].map((name) => settings.get(name)).filter(Boolean);
   const made = /** @type {HTMLDetailsElement} */ (el("details", { class: "choices", open: unfolded || !narrow.matches }, el("summary", {}, `Filters and order${chosenNow.length ? `: ${visible(chosenNow.join(", "))}` : ""}`), el("div", { class: "fields-of" }, choices)));
   made.addEventListener("toggle", () => {
     if (narrow.matches) unfolded = made.open;
@@ -187,15 +190,20 @@ function filters(report, task, settings, go) {
   const verdicts = [
     ["", "all"],
     ...endsOf(task).map((one) => [one, one]),
-    ...(several ? [["flip", "flips between the runs"], ["changed", "any change between the runs"]] : []),
+    ...(several ? [["flip", "flips between the runs"], ["changed", "any change between the runs"], ["up", "gains"], ["down", "losses"], ["same", "no change"], ["both", "in both runs"]] : []),
+  ];
+  const doubts = [
+    ["", "all"],
     ["orders", "contradicts itself when the order changes"],
     ["judges", "judges disagree"],
     ["unread", "unread verdicts"],
     ["error", "no answer"],
     ["cut", "answer cut off"],
     ["integrity", "answer in doubt (integrity)"],
+    ["thinking", "answer with thinking"],
     ["none", "no value"],
-  ];
+  ].filter(([name]) => !name || name === settings.get("f") || task.runs.some((/** @type {any} */ _, /** @type {number} */ run) => task.flags[run].some((/** @type {number} */ flags, /** @type {number} */ place) => (name === "none" ? task.values[run][place] == null : flags & FLAGS[/** @type {"cut"} */ (name)]))));
+  const scopes = [["", "everywhere"], ...Object.entries(SCOPES)];
   const orders = [
     ["", "as in the benchmark"],
     ...(several ? [["delta", "largest change"], ["up", "largest gain"], ["down", "largest loss"]] : []),
@@ -219,12 +227,20 @@ function filters(report, task, settings, go) {
   const clear = settings.size ? el("a", { href: address(["samples", task.label]), class: "clear" }, "clear filters") : null;
   const choices = [
     tasks.length > 1 ? el("label", {}, el("span", {}, "Task"), el("select", { name: "task", "data-keep": "task", onchange: (/** @type {any} */ event) => (location.hash = address(["samples", event.target.value])) }, tasks.map(([value, text]) => el("option", { value, selected: value === task.label }, visible(text))))) : null,
+    select("in", "Search in", scopes),
     select("v", "Verdict", verdicts),
+    doubts.length > 1 ? select("f", "Doubt", doubts) : null,
     task.groups.length ? select("cat", "Group", [["", "all"], ...task.groups.map((/** @type {string} */ group) => [group, group])]) : null,
     select("s", "Order", orders),
     several ? select("run", "Run", names, String(task.runs[0])) : null,
     several ? select("vs", "Against", names, String(task.runs[1])) : null,
   ];
-  const special = settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : tenthOf(settings) >= 0 ? `only tenth ${tenthOf(settings) + 1} of 10 by length, the shortest first` : "";
+  const against = names.find(([number]) => number === (settings.get("vs") || String(task.runs[1])))?.[1];
+  const special = [
+    settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : "",
+    tenthOf(settings) >= 0 ? `only tenth ${tenthOf(settings) + 1} of 10 by length, the shortest first` : "",
+    settings.get("lab") ? `only with a verdict ${settings.get("lab")}` : "",
+    settings.get("w") ? `only where ${against} is ${settings.get("w") === "longer" ? "longer" : "not longer"}` : "",
+  ].filter(Boolean).join("; ");
   return el("form", { class: "filters", role: "search", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, el("label", { class: "wide" }, el("span", {}, "Search"), search), folded(choices, settings), clear, special ? el("p", { class: "special" }, visible(special)) : null);
 }

@@ -9,6 +9,9 @@ import { outcome, runOf } from "./filter.js";
 const ALIKE = 0.5;
 const JSON_LONGEST = 20000;
 const LONGEST_COMPARED = 200000;
+const FEW_VALUES = 6;
+const MOST_MARKS = 200;
+const MOST_SPANS = 40;
 const MODES = ["formatted", "raw", "diff"];
 
 /**
@@ -37,7 +40,7 @@ function title(report, task, place) {
   const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(task.groups[group])));
   const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
     const said = outcome(task, place, run);
-    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("span", { class: said }, said, " ", figure(task.values[run][place])));
+    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]));
   });
   return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
 }
@@ -46,14 +49,15 @@ function title(report, task, place) {
 function numbers(/** @type {any} */ report, /** @type {any} */ task, /** @type {number} */ place) {
   const own = [["", "all samples"], ...task.in[place].map((/** @type {number} */ group) => [task.groups[group], task.groups[group]])];
   const links = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["task", task.label], [["cat", group]]) }, visible(words))]);
-  return el("p", { class: "quiet" }, "Counts in ", links, ".");
+  const compared = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["compare", task.label], group ? [["cat", group]] : [["metric", task.measure]]) }, visible(words))]);
+  return el("p", { class: "quiet" }, "Counts in ", links, task.runs.length > 1 ? ["; compared in ", compared] : null, ".");
 }
 
 /** @param {any} shared */
 function prompt(shared) {
   const turns = [...shared.messages, ...shared.followups.map((/** @type {string} */ text) => ["user", text])];
   const folded = (/** @type {string} */ role) => role === "system";
-  const quoted = turns.map(([role, text]) => el("details", { open: !folded(role), class: `turn ${role === "assistant" ? "assistant" : ""}` }, el("summary", {}, visible(role)), el("div", { dir: "auto", class: "text" }, textNodes(text))));
+  const quoted = turns.filter(([, text]) => text.trim()).map(([role, text]) => el("details", { open: !folded(role), class: `turn ${role === "assistant" ? "assistant" : ""}` }, el("summary", {}, visible(role)), el("div", { dir: "auto", class: "text" }, textNodes(text))));
   const more = [
     ["Reference", shared.references],
     ["Checklist", shared.checklist],
@@ -62,8 +66,8 @@ function prompt(shared) {
     "section",
     { "aria-label": "prompt" },
     el("h2", {}, "Prompt"),
-    quoted,
-    more.map(([name, texts]) => el("details", {}, el("summary", {}, name), el("ul", {}, /** @type {string[]} */ (texts).map((text) => el("li", { dir: "auto" }, textNodes(text)))))),
+    quoted.length ? quoted : el("p", { class: "quiet" }, "The run holds no prompt."),
+    more.map(([name, texts]) => el("details", { open: name === "Checklist" }, el("summary", {}, `${name}${/** @type {string[]} */ (texts).length > 1 ? ` (${/** @type {string[]} */ (texts).length})` : ""}`), el("ul", {}, /** @type {string[]} */ (texts).map((text) => el("li", {}, el("span", { dir: "auto", class: "text" }, textNodes(text))))))),
   );
 }
 
@@ -141,8 +145,10 @@ function answer(side, mode, marked) {
   const cut = part?.finish?.includes("length") ? ", cut off at the token limit" : "";
   const told = part?.error ? `no answer: ${part.error}` : side.turns.length ? `${size.toLocaleString("en")} characters${cut}` : "no answer";
   const thinking = (part?.thinking || []).filter(Boolean);
+  const spans = (part?.rulings || []).flatMap((/** @type {any} */ rule) => rule.spans);
   const first = mode === "diff" && marked ? [el("div", { dir: "auto", class: "text diffed" }, marked.map((run) => (run.same ? textNodes(run.text) : el("ins", {}, textNodes(run.text)))))] : null;
   const turns = first || side.turns.map((turn, at) => el("div", { dir: "auto", class: "turn-of" }, side.turns.length > 1 ? el("p", { class: "quiet" }, `turn ${at + 1}`) : null, mode === "formatted" ? formatted(turn) : el("div", { class: "text" }, textNodes(turn))));
+  if (mode !== "diff" && spans.length) turns.forEach((/** @type {HTMLElement} */ turn) => markSpans(turn, spans));
   return el(
     "section",
     { class: "answer", "data-side": side.key, "aria-label": `answer of ${side.name}` },
@@ -152,52 +158,106 @@ function answer(side, mode, marked) {
   );
 }
 
+/** Mark what verifiers looked at, as whole words. @param {HTMLElement} turn @param {string[]} spans */
+function markSpans(turn, spans) {
+  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${[...new Set(spans)].slice(0, MOST_SPANS).sort((a, b) => b.length - a.length).map((span) => visible(span).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})(?![\\p{L}\\p{N}_])`, "giu");
+  const walker = document.createTreeWalker(turn, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
+  let left = MOST_MARKS;
+  for (const text of texts) {
+    const parts = [];
+    let from = 0;
+    for (const found of text.data.matchAll(pattern)) {
+      if (left-- <= 0) break;
+      parts.push(text.data.slice(from, found.index), el("mark", {}, found[0]));
+      from = found.index + found[0].length;
+    }
+    if (parts.length) text.replaceWith(...parts, text.data.slice(from));
+  }
+}
+
 /** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open @param {boolean} raw */
 function verdicts(report, task, found, at, number, open, raw) {
   const part = found.parts[at];
   const swapped = part.swapped.map((/** @type {any} */ game) =>
     el("p", { class: game.candidate_first === game.baseline_first ? "quiet" : "doubt" }, game.candidate_first === game.baseline_first ? `Both orders agree: ${game.candidate_first}.` : `The orders contradict each other: ${game.candidate_first} when shown first, ${game.baseline_first} when shown second.`),
   );
-  const values = part.values.map(([name, value]) => el("li", {}, visible(name), ": ", figure(value, 4)));
+  const values = part.values.map(([name, value]) => el("li", {}, el("span", { class: "quiet" }, visible(name)), " ", figure(value, value && Math.abs(value) < 1 ? 4 : 2)));
+  const listed = el("ul", { class: "values" }, values);
+  const judged = part.judgements.length > 1 && part.judgements.every((/** @type {any} */ one) => one.about.length && one.shown.length < 2);
   return el(
     "details",
     { class: "run", open },
     el("summary", {}, el("span", { class: "h2" }, "Verdicts on ", el("bdi", {}, visible(report.runs[number].name)))),
     swapped,
-    el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one, raw))),
+    judged ? criteria(task, found.shared, part, raw) : el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one, raw))),
     part.rulings.length ? rulings(part.rulings) : null,
-    values.length ? el("ul", { class: "values" }, values) : null,
+    values.length > FEW_VALUES ? el("details", {}, el("summary", {}, `${values.length} numbers of this sample`), listed) : values.length ? listed : null,
   );
 }
 
 /** @param {any[]} list */
 function rulings(list) {
   const head = el("tr", {}, ["rule", "held", "wanted", "found"].map((name) => el("th", {}, name)));
-  const rows = list.map((rule) => el("tr", {}, el("td", {}, textNodes(rule.rule)), el("td", { class: rule.held ? "passed" : "failed" }, rule.held ? "\u2713 yes" : "\u2717 no"), el("td", { dir: "auto" }, textNodes(rule.wanted)), el("td", { dir: "auto" }, textNodes(rule.found))));
+  const rows = list.map((rule) => el("tr", {}, el("td", {}, textNodes(rule.rule)), el("td", { class: rule.held ? "passed" : "failed" }, rule.held == null ? "\u2013 undecided" : rule.held ? "\u2713 yes" : "\u2717 no"), el("td", { dir: "auto", class: "text" }, textNodes(rule.wanted)), el("td", { dir: "auto", class: "text" }, textNodes(rule.found))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "what verifiers found" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
 }
 
 const STATES = { reasked_and_read: "read after it was asked again", skipped: "known without asking" };
 
+/** Criteria that were judged one by one, as a table. @param {any} task @param {any} shared @param {any} part @param {boolean} raw */
+function criteria(task, shared, part, raw) {
+  const named = [...new Set(part.judgements.map((/** @type {any} */ one) => [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ")))].join("; ");
+  const rows = part.judgements.map((/** @type {any} */ one) =>
+    el("tr", {}, el("td", { dir: "auto" }, asked(shared, part, one).map((text) => el("p", {}, textNodes(text)))), el("td", {}, el("strong", {}, textNodes(saidBy(one))), el("span", { class: "quiet" }, ` ${visible(placed(one))}`)), el("td", {}, repliesOf(task, shared, part, one, raw, false))),
+  );
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "criteria" }, el("table", { class: "criteria" }, el("caption", {}, visible(named)), el("thead", {}, el("tr", {}, ["criterion", "verdict", "the judge's words"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows)));
+}
+
+/** What a judge was asked about, without what stands above already. @param {any} shared @param {any} part @param {any} one @returns {string[]} */
+function asked(shared, part, one) {
+  const above = new Set([...part.turns, ...shared.followups, ...shared.messages.map((/** @type {string[]} */ message) => message[1])]);
+  return one.about.filter(([, text]) => text.trim() && !above.has(text)).map(([name, text]) => (name === "criterion" ? text : `${name}: ${text}`));
+}
+
+/** A verdict in words. @param {any} one */
+function saidBy(one) {
+  if (one.outcome) return `the candidate ${{ win: "wins", tie: "ties", loss: "loses" }[/** @type {"win"} */ (one.outcome)]} (${figure(one.share, 3)} of the win)${one.label ? `: ${one.label}` : ""}`;
+  if (one.value == null) return `no verdict: ${one.reason || one.state}`;
+  const value = Number.isInteger(one.value) ? String(one.value) : figure(one.value, 3);
+  return one.label && one.label !== value ? `${one.label} (${value})` : value;
+}
+
+/** Where a verdict stands among others: order, turn, repeat. @param {any} one */
+function placed(one) {
+  const against = one.shown.length === 2 ? one.shown[1 - one.candidate] : "";
+  const order = against ? `candidate shown ${one.candidate === 0 ? "first" : "second"}, against ${against}` : "";
+  return [order, one.turn > 1 ? `turn ${one.turn}` : "", one.repeat ? `repeat ${one.repeat}` : "", STATES[/** @type {"skipped"} */ (one.state)] || ""].filter(Boolean).join(" \u00b7 ");
+}
+
 /** @param {any} task @param {any} shared @param {any} part @param {any} one @param {boolean} raw */
 function judgement(task, shared, part, one, raw) {
-  const pairwise = one.shown.length === 2;
   const who = [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
-  const order = pairwise ? `candidate shown ${one.candidate === 0 ? "first" : "second"}` : "";
-  const about = one.about.map(([name, text]) => `${name}: ${text}`);
-  const said = one.outcome ? `the candidate ${{ win: "wins", tie: "ties", loss: "loses" }[/** @type {"win"} */ (one.outcome)]} (${figure(one.share, 3)} of the win)` : one.value == null ? `no verdict: ${one.reason || one.state}` : `${one.label && one.label !== String(one.value) ? `${one.label}, ` : ""}${figure(one.value, 3)}`;
-  const details = [order, one.turn > 1 ? `turn ${one.turn}` : "", one.repeat ? `repeat ${one.repeat}` : "", STATES[/** @type {"skipped"} */ (one.state)] || ""].filter(Boolean).join(" \u00b7 ");
-  const last = one.replies.length - 1;
+  const details = placed(one);
   return el(
     "section",
     { class: `game ${one.outcome || ""}`, "aria-label": `verdict of ${who}` },
     el("h3", {}, visible(who), details ? el("span", { class: "quiet" }, ` ${visible(details)}`) : null),
-    about.map((text) => el("p", { dir: "auto" }, textNodes(text))),
-    el("p", { class: `verdict ${one.outcome || ""}`, dir: "auto" }, textNodes(said)),
-    one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply, raw))),
+    asked(shared, part, one).map((text) => el("p", { dir: "auto" }, textNodes(text))),
+    el("p", { class: `verdict ${one.outcome || ""}`, dir: "auto" }, textNodes(saidBy(one))),
+    repliesOf(task, shared, part, one, raw, true),
+  );
+}
+
+/** What a judge said and was sent. @param {any} task @param {any} shared @param {any} part @param {any} one @param {boolean} raw @param {boolean} open */
+function repliesOf(task, shared, part, one, raw, open) {
+  const last = one.replies.length - 1;
+  return [
+    one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: open && at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply, raw))),
     one.prompts.map((/** @type {any} */ messages, /** @type {number} */ at) => el("details", { class: "asked" }, el("summary", {}, one.prompts.length > 1 ? `what the judge was sent (${at + 1})` : "what the judge was sent", one.told ? el("span", { class: "quiet" }, ` ${visible(one.told)}`) : null), messages.map(([role, pieces]) => el("div", {}, el("p", { class: "quiet" }, visible(role)), el("div", { class: "text", dir: "auto" }, textNodes(joined(task, shared, part, pieces))))))),
     one.prompts.length || !one.told ? null : el("p", { class: "quiet" }, visible(one.told)),
-  );
+  ];
 }
 
 /** A message that the judge was sent, from its pieces: numbers are texts of the task, words texts of the sample. */
