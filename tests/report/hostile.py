@@ -124,19 +124,24 @@ def name(place: int) -> str:
 
 
 def write_hostile(path: Path, seed: int) -> None:
-    """A run with each of the texts as id, category, prompt, answer, thinking, error, judge, label, detail and reply."""
+    """A run with each of the texts as id, category, tag, prompt, checklist, criterion, answer, name and answer of a
+    baseline, thinking, error, judge, label, detail and reply.
+    """
     folder = RunFolder(path)
     protocol = {**PROTOCOL, "judges": {name(3): {"model": name(5)}}, name(8): name(9)}
     tasks, scores = {}, list[Score]()
-    for number, task in enumerate(("arenahard", "gsm8k", "unknown")):
+    for number, task in enumerate(("arenahard", "gsm8k", "unknown", "healthbench")):
         own = folder.task(task)
         texts = {text[:2000]: text for text in (TEXTS if number == 0 else SHORT[:8]) if text.strip()}
         ids = list(texts)
         own.write_examples(_example(place, identity) for place, identity in enumerate(ids))
         for place, identity in enumerate(ids):
             own.append(_generation(place, identity, texts[identity], seed))
-            for judgement in _judgements(place, identity, texts[identity], seed, verified=number == 1):
+            judged = _judgements(place, identity, texts[identity], seed, verified=number == 1)
+            for judgement in _graded(place, identity) if number == 3 else judged:
                 own.append(judgement)
+        if number == 0:
+            own.write_baselines({name(47): {one: _baseline(place, one) for place, one in enumerate(ids)}})
         values = [
             ExampleScore(example_id=one, metric="win_rate", value=50.0 * ((n + seed) % 3)) for n, one in enumerate(ids)
         ]
@@ -144,10 +149,10 @@ def write_hostile(path: Path, seed: int) -> None:
         own.write_scores(values, totals)
         own.close()
         scores += totals
-        told = {**protocol, "task": task}
+        told = {**protocol, "task": task, **({"judges": {"house_rubric": {"model": name(5)}}} if number == 3 else {})}
         tasks[task] = TaskManifest(
-            label=("arenahard@v2.0", "gsm8k@cot8", name(41))[number], name=task,
-            version=("v2.0", "cot8", name(42))[number], options={}, starter=True,
+            label=("arenahard@v2.0", "gsm8k@cot8", name(41), "healthbench@all")[number], name=task,
+            version=("v2.0", "cot8", name(42), "all")[number], options={}, starter=True,
             examples=len(ids), sources=[], protocol=told,
             protocol_hash=canonical_hash(told), inputs={}, input_hash="", first_prompt=name(43),
             judge_models=[name(44)],
@@ -171,7 +176,13 @@ def write_hostile(path: Path, seed: int) -> None:
 
 
 def _example(place: int, identity: str) -> Example:
-    meta = {"category": name(place), "subcategory": name(place + 1)}
+    meta = {
+        "category": name(place),
+        "subcategory": name(place + 1),
+        "checklist": [at(place), at(place + 1)],
+        "tags": [name(place), f"theme:{name(place + 1)}"],
+        "criteria": [{"text": at(place + n), "points": 3.0 - 5 * n, "tags": [name(place + n)]} for n in (0, 1)],
+    }
     roles = (name(place + 2), "system", "assistant", "user")
     return Example(
         id=identity,
@@ -189,9 +200,29 @@ def _generation(place: int, identity: str, text: str, seed: int) -> Generation:
         example_id=identity,
         model=name(61 + seed),
         outputs=(text if seed else at(place + 7),),
-        finish_reasons=(name(place + 8),),
+        # An answer that did not end well has no cases, and so no prompts of judges.
+        finish_reasons=(name(place + 8) if place % 3 else "stop",),
         thinking=(at(place + 9),),
     )
+
+
+def _baseline(place: int, identity: str) -> Generation:
+    return Generation(example_id=identity, model=name(47), outputs=(at(place + 25),))
+
+
+def _graded(place: int, identity: str) -> Iterator[Judgement]:
+    """Verdicts on the criteria of an answer."""
+    for number in (0, 1):
+        yield Judgement(
+            case_id=f"{identity}#{number}",
+            example_id=identity,
+            judge="house_rubric",
+            judge_model=name(place + 12),
+            answers=(name(61),),
+            candidate=0,
+            verdict=Verdict(value=float(number), label=name(place + 13)),
+            replies=(Completion(text=at(place + 26)),),
+        )
 
 
 def _judgements(place: int, identity: str, text: str, seed: int, *, verified: bool) -> Iterator[Judgement]:

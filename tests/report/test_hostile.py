@@ -57,6 +57,7 @@ TAGS = [
     "bdi",
     "br",
     "button",
+    "caption",
     "circle",
     "code",
     "dd",
@@ -80,6 +81,7 @@ TAGS = [
     "label",
     "li",
     "line",
+    "mark",
     "nav",
     "ol",
     "option",
@@ -147,7 +149,7 @@ def index(look: Look) -> dict[str, list[str]]:
             return JSON.parse(text).tasks.map((task) => [task.label, task.ids]);
         }"""
     )
-    assert len(found) == 3
+    assert len(found) == 4
     return dict(found)
 
 
@@ -187,6 +189,10 @@ def test_what_is_shown_is_the_text_itself(look: Look) -> None:
     assert look.go(address("s", ARENA, script)).heading == script
     words = look.go(address("s", ARENA, "__proto__")).words()
     assert "__proto__" in words
+    assert "(baseline)" in words
+    assert "Checklist (2)" in words
+    graded = index(look)["healthbench@all"][0]
+    assert script in look.go(address("s", "healthbench@all", graded)).words("table.criteria >> nth=0")
 
 
 def test_a_very_long_text_is_cut_until_all_is_wanted(look: Look) -> None:
