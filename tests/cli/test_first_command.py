@@ -32,7 +32,10 @@ def test_the_first_command_gives_the_win_rate_computed_on_paper(tmp_path: Path) 
     assert win_rate == pytest.approx(expected_win_rate(), abs=1e-4)
     folder = tmp_path / results["run"]
     # A rate of 50 beside a win rate of 55 would puzzle.
-    assert "lc_win_rate: its fit learns nothing from these 16 comparisons" in judgebench(["score", folder]).stdout
+    assert (
+        "lc_win_rate: its fit learns nothing from these 16 comparisons"
+        in judgebench(["score", folder, "--task", "alpacaeval"]).stdout
+    )
     for key in TASKS.split(","):
         for name in ("examples", "generations", "judgements", "example_scores"):
             assert (folder / key / f"{name}.jsonl").stat().st_size
