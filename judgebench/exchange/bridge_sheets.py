@@ -11,6 +11,8 @@ from judgebench.exchange.sheets import Bounds, Cell, Figure, Sheet, figures, wor
 from judgebench.run.bridge_files import Bridge, BridgeMetric
 from judgebench.stats.bridge_rules import WORDS
 
+AS_NEAR = 1.1
+"""Up to how many times the bridge's mean error the judge's own is called about as near."""
 FORECAST = (12, 20, float("inf"))
 """Numbers of models for which the evidence says how wide the interval would be."""
 
@@ -33,7 +35,7 @@ def served_lines(bridge: Bridge) -> Iterator[str]:
 
 def _metrics_sheet(bridge: Bridge, path: Path) -> Sheet:
     """What each metric's bridge is worth, in a line each."""
-    rows, refused, marks = [], [], []
+    rows, worth, near, refused, marks = [], list[str](), [], [], []
     for name in bridge.metric_names:
         metric = bridge.metrics[name]
         inside = sum(model.covered95 for model in metric.loo)
@@ -47,6 +49,8 @@ def _metrics_sheet(bridge: Bridge, path: Path) -> Sheet:
                 rough(metric.checks.raw_mean_absolute_error),
             )
         )
+        worth.append(f"{name}: {', '.join(_read_first(metric))}")
+        near += [(name, text) for text in _adds_only(metric)]
         refused += [(name, reason) for reason in codes_in_words(metric.reasons, "refused: ")]
         marks += [(name, mark) for mark in codes_in_words(metric.marks, "mark: ")]
     return Sheet(
@@ -54,6 +58,8 @@ def _metrics_sheet(bridge: Bridge, path: Path) -> Sheet:
         (*words("metric", "status"), *figures("inside 95 %", "half-width", "mean error", "as it is")),
         tuple(rows),
         (
+            *worth,
+            *_said_of(near, len(rows)),
             *_said_of(marks, len(rows)),
             "inside 95 %: how many models, each left out, were inside the interval that the others give. Half-width of "
             "that interval, mean error of the prediction, and of the judge's number as it is, in points",
@@ -62,6 +68,21 @@ def _metrics_sheet(bridge: Bridge, path: Path) -> Sheet:
         alerts=tuple(_said_of(refused, len(rows))),
         asked=True,
     )
+
+
+def _read_first(metric: BridgeMetric) -> Iterator[str]:
+    """How much of the models' differences the bridge predicts, and how far they stray from it."""
+    explained = metric.checks.explained
+    yield f"{'nothing' if explained is None else percent(explained)} of the models' differences explained"
+    if metric.fit is not None:
+        yield f"scatter {metric.fit.tau:.2f} on the logit scale"
+
+
+def _adds_only(metric: BridgeMetric) -> Iterator[str]:
+    """Say it where the judge's own number is about as near to the official one as the bridge's."""
+    own, bridged = metric.checks.raw_mean_absolute_error, metric.checks.mean_absolute_error
+    if own is not None and bridged is not None and own <= AS_NEAR * bridged:
+        yield "the judge's own number is about as near; the bridge adds the interval, not a better number"
 
 
 def _said_of(said: Sequence[tuple[str, str]], metrics: int) -> list[str]:
@@ -136,6 +157,7 @@ def _evidence(bridge: Bridge, name: str) -> Iterator[str]:
         explained = "nothing" if checks.explained is None else percent(checks.explained)
         spearman = "" if checks.spearman is None else f"; Spearman of judged and official {checks.spearman:.2f}"
         yield f"explained of the models' differences: {explained}{spearman}"
+        yield from _adds_only(metric)
     elif checks.reason:
         yield checks.reason
     for out in metric.loo:
