@@ -35,6 +35,7 @@ from judgebench.run.runner import Runner
 from judgebench.run.seats import every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
+from judgebench.task.answers import require_one_answer
 from judgebench.tasks import task_files
 
 RATINGS = "ratings.json"
@@ -219,6 +220,7 @@ def _entry(plan: Plan, settings: Settings, rehearsal: Rehearsal | None) -> Entry
         return Entry(plan.names.get(name, name), settings.model, loaded.data.examples, answers)
     (whole,) = load_tasks(settings)
     given, loaded = read_candidate(whole, spec, settings), select_examples(whole, settings)
+    require_one_answer(given, spec.target)
     answers = {own.example_id: own for own in given.generations}
     name = given.candidate
     return Entry(plan.names.get(name, name), spec.text, loaded.data.examples, answers)

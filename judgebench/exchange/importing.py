@@ -22,7 +22,7 @@ from judgebench.kinds.scored import FIELDS as SCORED_FIELDS
 from judgebench.records import ExampleScore, Generation, Score
 from judgebench.run.archive import unpack_archive
 from judgebench.run.folder import Manifest, Results, RunFolder, now
-from judgebench.run.loading import LoadedTask, Reader, load_tasks, require_shape, with_baselines
+from judgebench.run.loading import LoadedTask, Reader, load_tasks, require_attempts, require_shape, with_baselines
 from judgebench.run.manifests import build_task_manifest, ending, hash_over_tasks, new_session, package_versions
 from judgebench.run.protocol import NOT_JUDGED
 from judgebench.run.scoring import ScoredTask, finish_tasks, results_of
@@ -87,6 +87,8 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         raise UsageError(
             f"two models of {path} would share a folder ({names[:300]}); import one at a time with --model"
         )
+    for imported in found if form == "outputs" else ():
+        require_attempts(loaded_task.task, imported, str(path))
     imports = [_Import.of(*pair, loaded_task, form, settings) for pair in zip(folders, found, strict=True)]
     for single in imports:
         single.require_own()

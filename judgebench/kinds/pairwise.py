@@ -29,7 +29,7 @@ from judgebench.stats.length_control import (
 from judgebench.stats.proportions import share_interval
 from judgebench.stats.style_rate import StyleRate, style_rate
 from judgebench.task import Fetch, Generations, Task, TaskData
-from judgebench.task.answers import import_answers, read_answers, text_answers
+from judgebench.task.answers import import_answers, read_answers, require_one_answer, text_answers
 from judgebench.task.markdown import MARKDOWN, markdown
 from judgebench.task.metric import Metric, MetricSums, by_example, single_row
 
@@ -124,6 +124,7 @@ def _data(file: TaskFile, settings: Settings, fetch: Fetch, starter: bool) -> Ta
     if (file.path.parent / settings.baseline).is_file():
         rows = read_rows(file.beside("pairwise.baseline", settings.baseline))
         found = read_answers(rows, whole)
+        require_one_answer(found, settings.baseline)
         own = {one.example_id: one for one in found.generations if one.outputs and one.example_id in data.by_id}
         return TaskData(examples=data.examples, baselines={found.candidate: own})
     items = file.rows(fetch)[: len(data.examples)]

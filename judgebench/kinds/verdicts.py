@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from judgebench.data.rows import FileRow, count_of, file_stem
+from judgebench.data.rows import FileRow, file_stem
 from judgebench.records import Example, Judgement, Verdict
 from judgebench.task import Imported, TaskData
+from judgebench.task.answers import attempt_of, repeated
 
 ELSEWHERE = "verdicts"
 """What stands for the judge where a model is not judged, but verified, or says how likely options are."""
 UNKNOWN_JUDGE = "verdicts made elsewhere"
-MOST_ATTEMPTS = 10_000
 
 
 def import_verdicts(
@@ -34,8 +34,8 @@ def import_verdicts(
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     rows = [of_form(row, data) for row in rows]
-    attempts = [_attempt(row) for row in rows]
-    examples = data.examples if not any(attempts) else _repeated(data.examples, 1 + max(attempts))
+    attempts = [attempt_of(row) for row in rows]
+    examples = data.examples if not any(attempts) else repeated(data.examples, 1 + max(attempts))
     by_id = {example.id: example for example in examples}
     models = dict.fromkeys(row.text("model") for row in rows if row.value("model") is not None)
     if len(models) > 1:
@@ -81,20 +81,6 @@ def import_verdicts(
 def of_form(row: FileRow, data: TaskData) -> FileRow:
     """The row, about the form of its item that its attempt means, if items are asked in several forms."""
     key = row.key("id")
-    if data.find(key) is not None or data.find(form := f"{key}-{_attempt(row) + 1}") is None:
+    if data.find(key) is not None or data.find(form := f"{key}-{attempt_of(row) + 1}") is None:
         return row
     return msgspec.structs.replace(row, fields={**row.fields, "id": form, "attempt": None})
-
-
-def _attempt(row: FileRow) -> int:
-    value = row.value("attempt")
-    if row.cells and isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
-        value = int(value)
-    count = 0 if value is None else count_of(value)
-    if count is None or count > MOST_ATTEMPTS:
-        raise row.error(f"'attempt' must be a whole number from 0, found {value!r:.40}")
-    return count
-
-
-def _repeated(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
-    return tuple(example.repeated(number) for example in examples for number in range(count))

@@ -32,7 +32,7 @@ from judgebench.run.folder import Manifest, RunFolder, TaskFolder, TaskManifest
 from judgebench.run.run_tasks import TaskFiles, find_task, judged_by_models
 from judgebench.run.settings import Settings, baseline_of, override_sampling
 from judgebench.task import UNSAFE, Generations, Imported, Task, TaskData, join_names
-from judgebench.task.answers import import_answers, parse_fields, question_of
+from judgebench.task.answers import import_answers, parse_fields, question_of, require_one_answer
 from judgebench.task.best_of import selecting, with_selection
 from judgebench.task.own_judging import judged_by, ordered, require_order
 from judgebench.task.selection import Selection, all_facets, choose, example_facets
@@ -59,7 +59,6 @@ def require_useful(spec: ModelSpec, settings: Settings) -> None:
         "--preset": settings.preset is not None,
         "--gen": bool(settings.gen),
         "--system": settings.system is not None,
-        "--repeats": settings.repeats > 1,
         "--refine": bool(settings.refine),
         "--replicas": settings.replicas > 1,
         "--cluster": settings.cluster is not None,
@@ -70,6 +69,11 @@ def require_useful(spec: ModelSpec, settings: Settings) -> None:
             "holds finished ones; name a model that answers with --model, and how many answers with --repeats K"
         )
     idle = [name for name, given in {**asked, **rendered}.items() if given]
+    if spec.backend.finished and settings.repeats > 1:
+        raise UsageError(
+            f"{spec.text} holds finished answers, and --repeats {settings.repeats} asks for more; leave it out. The "
+            "file may hold several answers to each item, numbered from 0 in a field 'attempt' of each row"
+        )
     if spec.backend.finished and idle:
         raise UsageError(
             f"{spec.text} holds finished answers, and {' and '.join(idle)} would change nothing; leave it out"
@@ -287,6 +291,7 @@ def _baselines_of_file(
     # A candidate's file has the fields that the user names; the baseline's may have ours.
     for imported in _read_given(loaded_task, Path(path), settings, some=_is_file(settings.model)):
         # A failed answer cannot be a baseline.
+        require_one_answer(imported, path)
         generations = {own.example_id: own for own in imported.generations if not own.error}
         baselines[imported.candidate] = generations
         notes += [f"baseline {imported.candidate}: {note}" for note in imported.notes]
@@ -424,7 +429,18 @@ def read_candidate(loaded_task: LoadedTask, spec: ModelSpec, settings: Settings)
     """Read the finished answers that a model spec names: those of a file, or a model's published ones."""
     if spec.backend is PUBLISHED:
         return _published_answers(loaded_task, spec.target, settings)
-    return _of_one_model(loaded_task, Path(spec.target), settings)
+    found = _of_one_model(loaded_task, Path(spec.target), settings)
+    require_attempts(loaded_task.task, found, spec.target)
+    return found
+
+
+def require_attempts(task: Task, found: Imported, path: str) -> None:
+    """Raise :class:`UsageError` if a file holds several answers to an item, and the task can make nothing of them."""
+    if found.repeats > 1 and not task.repeats:
+        raise UsageError(
+            f"{path} holds {found.repeats} answers to each item, and {task.label} has no metric over several answers "
+            "to one item; keep one of each item's"
+        )
 
 
 def _published_answers(loaded_task: LoadedTask, model: str, settings: Settings) -> Imported:

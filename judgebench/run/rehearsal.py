@@ -141,7 +141,7 @@ class Rehearsal:
             require_texts(loaded_task, unsafe_local=settings.unsafe_local)
             if candidate.spec.backend.finished:
                 given[loaded_task.key] = read_candidate(loaded_task, candidate.spec, settings)
-            loaded.append(select_examples(loaded_task, settings))
+            loaded.append(select_examples(loaded_task, settings, given.get(loaded_task.key)))
         seats = [self._seats(loaded_task, settings) for loaded_task in loaded]
         _require_fitting_bridges(loaded, seats, given, settings)
         folder = self._folder_to_continue(candidate, loaded, seats, given, settings)

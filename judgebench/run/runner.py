@@ -252,7 +252,7 @@ class Runner:
         given: dict[str, Imported] = {}
         if spec.backend.finished:
             given = {loaded_task.key: read_candidate(loaded_task, spec, settings) for loaded_task in loaded}
-        loaded = [select_examples(loaded_task, settings) for loaded_task in loaded]
+        loaded = [select_examples(loaded_task, settings, given.get(loaded_task.key)) for loaded_task in loaded]
         for loaded_task in loaded:
             task_sampling(loaded_task, settings)
             rule = None

@@ -19,7 +19,8 @@ from judgebench.models.opening import parse_model
 from judgebench.records import Example
 from judgebench.run.loading import LoadedTask, require_coverage, task_sampling
 from judgebench.run.settings import Settings, baseline_of
-from judgebench.task import Task
+from judgebench.task import Imported, Task
+from judgebench.task.answers import repeated
 from judgebench.task.selection import choose
 
 ID_FIELDS = ("id", "example_id", "question_id", "uid", "session_id", "key")
@@ -27,8 +28,8 @@ ID_FIELDS = ("id", "example_id", "question_id", "uid", "session_id", "key")
 MOST_NAMED = 5
 
 
-def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
-    """Select the examples that the settings ask for, each as many times as ``--repeats`` says.
+def select_examples(loaded_task: LoadedTask, settings: Settings, given: Imported | None = None) -> LoadedTask:
+    """Select the examples that the settings ask for, each as many times as ``--repeats`` or the ``given`` answers say.
 
     Raises :class:`UsageError` if nothing is left, or a baseline lacks too many of them.
     """
@@ -46,9 +47,11 @@ def select_examples(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
         part = f"{len(examples):,} of {len(data):,} examples{narrowed}" + (f" ({flags})" if flags else "")
         loaded_task = dataclasses.replace(loaded_task.with_examples(examples), selection=part)
     for name in loaded_task.baselines:
-        given = baseline_of(settings, loaded_task.key)
-        what = f"the baseline {name}" + (f" of {given}" if given else "")
+        place = baseline_of(settings, loaded_task.key)
+        what = f"the baseline {name}" + (f" of {place}" if place else "")
         require_coverage(loaded_task, loaded_task.data.baselines[name], what)
+    if given is not None:
+        return _with_repeats(loaded_task, given.repeats) if given.repeats > 1 else loaded_task
     return _repeated(loaded_task, settings) if settings.repeats > 1 else loaded_task
 
 
@@ -166,7 +169,6 @@ def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
         raise UsageError(
             f"--repeats {settings.repeats}: {loaded_task.task.label} has no metric over several answers to one item"
         )
-    examples = []
     for example in loaded_task.data.examples:
         sampling = example.sampling or task_sampling(loaded_task, settings)
         if not sampling.temperature:
@@ -174,5 +176,8 @@ def _repeated(loaded_task: LoadedTask, settings: Settings) -> LoadedTask:
                 f"--repeats {settings.repeats} asks {loaded_task.task.label} at temperature 0, where all answers to an "
                 "item are equal; give a temperature, such as --gen temperature=0.7"
             )
-        examples += [example.repeated(number) for number in range(settings.repeats)]
-    return loaded_task.with_examples(tuple(examples))
+    return _with_repeats(loaded_task, settings.repeats)
+
+
+def _with_repeats(loaded_task: LoadedTask, count: int) -> LoadedTask:
+    return loaded_task.with_examples(repeated(loaded_task.data.examples, count))

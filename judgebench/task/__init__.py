@@ -94,6 +94,11 @@ class Imported:
     """What the file does not say about its protocol."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def repeats(self) -> int:
+        """How many answers it holds to each item."""
+        return 1 + max((example.repeat for example in self.examples), default=0)
+
 
 def no_sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
     """The sums of a task whose metrics are all plain means over examples."""

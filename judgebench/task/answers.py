@@ -5,18 +5,26 @@ from typing import Any
 
 import msgspec
 
-from judgebench.data.rows import FileRow, file_stem, where
+from judgebench.data.rows import FileRow, count_of, file_stem, where
 from judgebench.errors import UsageError
 from judgebench.records import Example, Generation
 from judgebench.task import Imported, TaskData
 
-FIELDS = {"instruction": "instruction", "id": "id", "output": "output", "generator": "generator"}
+FIELDS = {
+    "instruction": "instruction",
+    "id": "id",
+    "output": "output",
+    "generator": "generator",
+    "attempt": "attempt",
+}
 """Our names of the fields, and their default names in a file."""
 USUAL = {
     "id": ("key", "idx", "index", "question_id", "example_id", "uid", "session_id", "doc_id", "task_id"),
     "output": ("response", "answer", "completion", "prediction", "generation", "text", "model_output", "outputs"),
 }
 """Names that other programs' files have for them. They are proposed, and never taken unasked."""
+MOST_ATTEMPTS = 10_000
+MOST_SAID = 8
 NO_FIELDS: Mapping[str, str] = {}
 
 
@@ -25,39 +33,29 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
 
     An id counts if there is no instruction or if both are of one example: many programs number rows in their own way.
     The output is a string, or a list of strings with one for each turn of the conversation. If it is null, NaN, an
-    empty list or missing, the answer failed and the example has none.
+    empty list or missing, the answer failed and the example has none. Several rows on an example are its attempts, if
+    they number them: the examples are then as ``--repeats`` makes them.
     Raises :class:`~judgebench.errors.RecordError` for a row that is unknown, repeated or of the wrong type.
     """
     names = {**FIELDS, **fields}
     _require_fields(rows, names)
-    by_instruction = {example.instruction: example for example in data.examples}
-    # If a prompt holds more than its question (worked examples, a format), files have only the question.
-    by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
-    id_asked_for = "id" in fields and "instruction" not in fields
+    items = _items_of(rows, data, names, by_id="id" in fields and "instruction" not in fields)
+    answered, repeats = _attempts(rows, items, names["attempt"])
     matched: dict[str, FileRow] = {}
     failed: dict[str, FileRow] = {}
     generations: dict[str, Generation] = {}
     generators = set()
-    for row in rows:
-        asked = row.value(names["instruction"])
-        if id_asked_for or (row.value(names["id"]) is not None and asked is None):
-            key = row.key(names["id"])
-            example = data.find(key)
-        elif (example := _of_both(row.value(names["id"]), asked, data)) is not None:
-            key = example.id
-        else:
-            key = row.text(names["instruction"])
-            example = by_instruction.get(key)
-        if example is None:
-            known = f"{len(data.examples)} examples, whose ids are like {data.examples[0].id!r}"
-            raise row.error(f"{key[:80]!r} is not one of this benchmark's {known}")
+    for row, example in zip(rows, answered, strict=True):
         turns = turns_of(row, row.value(names["output"]), names["output"], example)
         if turns is None:
             failed[example.id] = row
             generations.setdefault(example.id, failed_answer(example))
             continue
         if example.id in matched:
-            raise row.error(f"{key[:80]!r} has an answer already, at line {matched[example.id].line}")
+            raise row.error(
+                f"{_named(row, names)!r} has an answer already, at line {matched[example.id].line}; if these are "
+                f"several answers to it, number them from 0 in a field {names['attempt']!r} of each row"
+            )
         matched[example.id] = row
         generations[example.id] = Generation(example_id=example.id, model="", outputs=turns)
         if names["generator"] in row.fields:
@@ -72,17 +70,92 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
             f"the file holds answers of {len(generators)} models ({', '.join(sorted(generators))[:200]}); split it"
         )
     candidate = next(iter(generators), None) or file_stem(rows[0].path) or "outputs"
-    rest = tuple(example for example in data.examples if example.id not in generations)
+    named = {item.id: item for item in items}
+    rest = [example for example in data.examples if example.id not in named]
+    examples = [*named.values(), *rest] if repeats == 1 else repeated([*named.values(), *rest], repeats)
     return Imported(
         candidate=candidate,
-        examples=(*(data.by_id[example_id] for example_id in generations), *rest),
-        generations=tuple(msgspec.structs.replace(own, model=candidate) for own in generations.values()),
+        examples=tuple(examples),
+        generations=tuple(
+            msgspec.structs.replace(generations[one.id], model=candidate) for one in examples if one.id in generations
+        ),
         unknown=("how the answers were sampled",),
         notes=(
             *failure_notes(list(failed.values()), answered=len(failed.keys() & matched.keys())),
             *((f"{len(rest)} of {len(data.examples)} examples have no answer in the file",) if rest else ()),
         ),
     )
+
+
+def _items_of(rows: Sequence[FileRow], data: TaskData, names: Mapping[str, str], *, by_id: bool) -> list[Example]:
+    """The example that each row answers; with ``by_id``, that of its id even if it has an instruction too."""
+    by_instruction = {example.instruction: example for example in data.examples}
+    # If a prompt holds more than its question (worked examples, a format), files have only the question.
+    by_instruction |= {e.meta["question"]: e for e in data.examples if isinstance(e.meta.get("question"), str)}
+    items = []
+    for row in rows:
+        asked = row.value(names["instruction"])
+        if by_id or (row.value(names["id"]) is not None and asked is None):
+            key = row.key(names["id"])
+            example = data.find(key)
+        elif (example := _of_both(row.value(names["id"]), asked, data)) is not None:
+            key = example.id
+        else:
+            key = row.text(names["instruction"])
+            example = by_instruction.get(key)
+        if example is None:
+            known = f"{len(data.examples)} examples, whose ids are like {data.examples[0].id!r}"
+            raise row.error(f"{key[:80]!r} is not one of this benchmark's {known}")
+        items.append(example)
+    return items
+
+
+def attempt_of(row: FileRow, name: str = "attempt") -> int:
+    """Which of several answers to an item a row is about, from 0; 0 where it does not say."""
+    value = row.value(name)
+    if row.cells and isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        value = int(value)
+    count = 0 if value is None else count_of(value)
+    if count is None or count > MOST_ATTEMPTS:
+        raise row.error(f"{name!r} must be a whole number from 0, found {value!r:.40}")
+    return count
+
+
+def repeated(examples: Iterable[Example], count: int) -> tuple[Example, ...]:
+    """The examples as ``--repeats`` makes them, with the repeats of each in sequence."""
+    return tuple(example.repeated(number) for example in examples for number in range(count))
+
+
+def require_one_answer(found: Imported, path: str) -> None:
+    """Raise :class:`UsageError` for a file with several answers to an item, where others are compared with one."""
+    if found.repeats > 1:
+        raise UsageError(
+            f"{path} holds {found.repeats} answers to each item, and answers are compared with one; keep one of each "
+            "item's"
+        )
+
+
+def _attempts(rows: Sequence[FileRow], items: Sequence[Example], name: str) -> tuple[list[Example], int]:
+    """The example that each row answers, one for each attempt at an item, and the number of attempts at each.
+
+    A file without two rows on an item, or without the field, has one answer to each, whatever it counts there.
+    """
+    by_item: dict[str, list[tuple[int, FileRow]]] = {}
+    if len({item.id for item in items}) == len(items) or all(row.value(name) is None for row in rows):
+        return list(items), 1
+    attempts = [attempt_of(row, name) for row in rows]
+    for row, item, attempt in zip(rows, items, attempts, strict=True):
+        by_item.setdefault(item.id, []).append((attempt, row))
+    count = max(map(len, by_item.values()))
+    for item_id, own in by_item.items():
+        said = sorted(attempt for attempt, _ in own)
+        if said != list(range(count)):
+            numbers = ", ".join(map(str, said[:MOST_SAID])) + (", …" if len(said) > MOST_SAID else "")
+            raise own[0][1].error(
+                f"every item needs the same number of attempts, numbered from 0: {name!r} of {item_id[:80]!r} is "
+                f"{numbers}, where 0 to {count - 1} are wanted"
+            )
+    return [item.repeated(attempt) for item, attempt in zip(items, attempts, strict=True)], count
 
 
 def _of_both(key: object, asked: object, data: TaskData) -> Example | None:
@@ -103,6 +176,12 @@ def _require_fields(rows: Sequence[FileRow], names: Mapping[str, str]) -> None:
         f"(the question's text); {names['generator']!r} may name the model. The fields of this row are: "
         f"{rows[0].names}. Say what they are called here with --fields {flags}"
     )
+
+
+def _named(row: FileRow, names: Mapping[str, str]) -> str:
+    """What a row calls the item that it answers."""
+    value = row.value(names["id"])
+    return str(row.value(names["instruction"]) if value is None else value)[:80]
 
 
 def _guess(row: FileRow, ours: str) -> str | None:

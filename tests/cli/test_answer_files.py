@@ -61,6 +61,35 @@ def test_a_named_field_wins_over_one_with_our_name(tmp_path: Path) -> None:
     assert outputs(Path(run.path))["starter-01"] == "The answer is 4. starter-01"
 
 
+def test_several_answers_to_an_item_are_numbered_attempts_and_their_number_is_that_of_repeats(tmp_path: Path) -> None:
+    """In any order of the rows; ``--limit`` takes items, and ``pass@k`` counts a null as an answer that failed."""
+    every = [{**row, "try": number} for number in (2, 0, 1, 3) for row in rows(text="It is 4.")]
+    every[5]["output"] = None
+    path = written(tmp_path / "four.json", every)
+    eval_ = [*EVAL, "gsm8k", "--fields", "attempt=try", "--model", f"file:{path}"]
+    judgebench([*eval_, "--limit", 3, "--out", tmp_path / "run"])
+    folder, (task,) = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run").require_manifest().tasks.values()
+    found = outputs(tmp_path / "run")
+    assert list(found) == [f"{name}#{number}" for name in IDS[:3] for number in range(4)]
+    assert task.protocol["repeats"] == 4
+    assert "pass@4" in {score.metric for score in folder.results().scores}
+
+
+def test_attempts_that_do_not_fit_are_named(tmp_path: Path, command: Command) -> None:
+    """So is a task without a metric over several answers, and a flag that asks a file for more."""
+    twice = [{**row, "attempt": number} for row in rows() for number in range(2)]
+    path = written(tmp_path / "two.json", twice[:-1])
+    told = command(*EVAL, "gsm8k", "--model", f"file:{path}").paragraph
+    assert "'attempt' of 'starter-16' is 0, where 0 to 1 are wanted" in told
+    path = written(tmp_path / "two.json", twice)
+    told = command(*EVAL, "ifeval", "--model", f"file:{path}").paragraph
+    assert "holds 2 answers to each item, and ifeval" in told
+    told = command(*EVAL, "gsm8k", "--model", f"file:{path}", "--repeats", 2).paragraph
+    assert "numbered from 0 in a field 'attempt' of each row" in told
+    told = command(*EVAL, "gsm8k", "--model", f"file:{written(path, [*rows(), *rows()])}").paragraph
+    assert "number them from 0 in a field 'attempt' of each row" in told
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
@@ -93,7 +122,7 @@ def test_a_file_whose_answers_are_under_another_name_says_how_to_name_it(tmp_pat
     ("fields", "says"),
     [
         ("output=none", "no row of the file holds an answer under 'none'"),
-        ("answer=output", "write one of our names, instruction, id, output, generator, on the left"),
+        ("answer=output", "write one of our names, instruction, id, output, generator, attempt, on the left"),
         ("output", "is not of the form KEY=VALUE"),
     ],
 )

@@ -376,8 +376,8 @@ def test_an_answer_is_found_by_its_question_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"key": "id"}, "instruction, id, output, generator"),
-        ({"output": ""}, "instruction, id, output, generator"),
+        ({"key": "id"}, "instruction, id, output, generator, attempt"),
+        ({"output": ""}, "instruction, id, output, generator, attempt"),
         ({"output": "answer"}, "holds an answer under 'answer'; the fields of this one are: id, key, response"),
         ({"output": "response", "id": "key"}, "'1' is not one of this benchmark's 16 examples"),
     ],
