@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 pytest_plugins = ["tests.servers.plugin", "tests.commands", "tests.shared_data", "tests.left_out", "pytester"]
 
 # It is run as a program, and finds its neighbour as such.
-collect_ignore = ["servers/chat_server.py"]
+collect_ignore = ["servers/batch_server.py", "servers/chat_server.py"]
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
