@@ -62,6 +62,8 @@ class TextJudge:
 
     reasks: int = 0
     """How often the same request is sent again after a reply without a verdict, where the prompt is a published one."""
+    other_reading: str = ""
+    """The line of the user's file that has probabilities of the labels read instead; empty where there is none."""
 
     @property
     def reminder(self) -> str | None:

@@ -20,6 +20,9 @@ from judgebench.records import Case, Message, Sampling, Verdict
 from judgebench.task import Fetch, Task, TaskData
 from judgebench.task.own_judging import judged_by
 
+BY_LABELS = '`reads = "logprob"`'
+"""How a benchmark reads the probabilities of a judge's labels, which needs no reply that keeps to a form."""
+
 
 def house_prompt(kind: str) -> Path:
     """The file of a kind's house prompt."""
@@ -114,12 +117,13 @@ def with_judge(
     own = OwnJudge(name=file.path.name, prompt=prompt, verdict=read, sampling=sampling)
     bare = dataclasses.replace(data, judges={judge_name(file): _unplayed(judge_name(file), texts)})
     made = judged_by(own, task, bare, where, prompt=file.slot_prompt(fetch))
-    again = {name: _asked_again(judge, file.keys.reasks) for name, judge in made.judges.items()}
-    return dataclasses.replace(made, judges=again)
+    other = BY_LABELS if read.kind == "label" and not file.pinned and file.keys.code is None else ""
+    of_file = {name: _of_file(judge, file.keys.reasks, other) for name, judge in made.judges.items()}
+    return dataclasses.replace(made, judges=of_file)
 
 
-def _asked_again(judge: Judge, reasks: int) -> Judge:
-    return dataclasses.replace(judge, reasks=reasks) if isinstance(judge, TextJudge) and reasks else judge
+def _of_file(judge: Judge, reasks: int, other: str) -> Judge:
+    return dataclasses.replace(judge, reasks=reasks, other_reading=other) if isinstance(judge, TextJudge) else judge
 
 
 def rule_of(file: TaskFile, default: VerdictRule) -> VerdictRule:

@@ -487,6 +487,7 @@ class Pipeline:
         run.tally("judge", event.replies, event.seat.price, event.seconds)
         if not judgement.failed and judgement.verdict.value is None:
             run.count("judge").unread += 1
+        run.first_verdicts.take(event.seat.judge, event.seat.model, event.seat.spec, judgement)
         run.judge_models_returned.update(reply.model for reply in event.replies if reply.model)
         unfinished = self._unfinished.get((run.key, judgement.example_id))
         if unfinished is not None:

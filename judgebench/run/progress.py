@@ -52,6 +52,7 @@ WINDOW_SECONDS = 60.0
 """Speeds are those of the last minute."""
 SAMPLE_SECONDS = 1.0
 BAR_FROM_WIDTH = 80
+NOTE_CHARACTERS = 400
 STAGES = ("generate", "judge")
 
 Key = tuple[str, str]
@@ -144,6 +145,8 @@ class _View:
     name_cells: int
     """Width of the widest name of a stage."""
     activities: list[Activity]
+    notes: Mapping[object, str]
+    """What a user should know now, each once."""
 
 
 class _Watch:
@@ -171,6 +174,9 @@ class _Watch:
             several=len(facts) > 1,
             name_cells=min(NAME_CELLS, max((cell_len(printable(own.name)) for own in facts.values()), default=0)),
             activities=current(),
+            notes={
+                (key[0], name): note for key, run in stages.items() for name, note in run.first_verdicts.notes.items()
+            },
         )
 
     def _facts(self, key: Key, run: RunningTask, working: Gauge, now: float) -> StageFacts:
@@ -306,10 +312,19 @@ def _ended(view: _View, done: set[Key]) -> Iterator[StageFacts]:
             yield facts
 
 
+def _new_notes(view: _View, told: set[object]) -> Iterator[str]:
+    """The notes since the last look."""
+    for key, note in view.notes.items():
+        if key not in told:
+            told.add(key)
+            yield printable(note, NOTE_CHARACTERS)
+
+
 class _Log:
     """Lines in a file or pipe."""
 
     def __init__(self) -> None:
+        self._told: set[object] = set()
         self._done: set[Key] = set()
         self._next: dict[object, float] = {}
 
@@ -324,6 +339,7 @@ class _Log:
             for activity in view.activities
             if self._due(activity, activity.since, view.now)
         ]
+        lines += _new_notes(view, self._told)
         running = [plain(facts) for facts in view.stages.values() if not facts.finished]
         if running and self._due("stages", view.now - view.seconds, view.now):
             lines += running
@@ -367,6 +383,7 @@ class _Terminal:
             vertical_overflow="crop",
         )
         self._done: set[Key] = set()
+        self._told: set[object] = set()
         self._name_cells = 0
         """Width of the widest name of a stage."""
 
@@ -382,7 +399,10 @@ class _Terminal:
 
     def show(self, view: _View) -> None:
         from rich.console import Group
+        from rich.text import Text
 
+        for note in _new_notes(view, self._told):
+            self._console.print(Text(note, style="yellow"))
         self._name_cells = view.name_cells
         for facts in _ended(view, self._done):
             self._print(self._stage(facts, self._glyphs.done, "green"))

@@ -523,7 +523,7 @@ class Runner:
             again = f"; {_way_on(run)}" if something_failed(run.manifest) else ""
             raise Incomplete(
                 f"{complaint}{_most_often(run.tasks)} The run is kept in {run.folder.path}{again}"
-                f"{self._about_unread(run.manifest)}"
+                f"{self._about_unread(run)}"
             )
         return results
 
@@ -539,10 +539,12 @@ class Runner:
         for key, cascade in with_late(ended, *self._models.store.bought(manifest.account, model)).items():
             manifest.tasks[key].cascade = cascade
 
-    def _about_unread(self, manifest: Manifest) -> str:
-        """What to do about replies without a verdict, if there are any and the judge was asked once."""
+    def _about_unread(self, run: "_OpenRun") -> str:
+        """What to do about replies without a verdict, if there are any and the judge was asked once, or in vain."""
+        if notes := [note for task in run.tasks for note in task.first_verdicts.notes.values()]:
+            return f". {'. '.join(dict.fromkeys(notes))}"
         if self._settings.reask is not None or not any(
-            task.counts.get("unread") and task.protocol.get("judges") for task in manifest.tasks.values()
+            task.counts.get("unread") and task.protocol.get("judges") for task in run.manifest.tasks.values()
         ):
             return ""
         return (

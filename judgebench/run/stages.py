@@ -33,6 +33,7 @@ from judgebench.records import (
     Usage,
     Verdict,
 )
+from judgebench.run.first_verdicts import FirstVerdicts
 from judgebench.run.folder import TaskFolder
 from judgebench.run.stopping import DifferenceWatch, Watch
 from judgebench.run.verifying import Verifying
@@ -256,6 +257,7 @@ class RunningTask:
     judge_models_returned: set[str] = field(default_factory=set)
     flows: dict[str, list[Flow]] = field(default_factory=lambda: {"generate": [], "judge": []})
     """By stage: what each model is asked."""
+    first_verdicts: FirstVerdicts = field(default_factory=FirstVerdicts)
     sent_to_judges: set[str] = field(default_factory=set)
     """Ids of the examples whose judge calls are known, because they are answered or will not be."""
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,11 +10,13 @@ from typing import Any, cast
 import pytest
 
 import judgebench
+from judgebench.errors import Incomplete
 from judgebench.models import Gauge
 from judgebench.models.http.model import HttpChat
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.records import Message, Request, Sampling
 from judgebench.run import progress
+from judgebench.run.first_verdicts import ENOUGH
 from judgebench.run.progress import Progress
 from judgebench.run.stages import Flow, RunningTask, under_way
 from tests.patience import wait_for
@@ -123,6 +126,60 @@ def test_a_log_shows_what_is_under_way_before_anything_is_finished(
     text = "".join(said) + capsys.readouterr().err
     assert text.count("sums generate: 3/3") == text.count("sums judge: 3/3") == 1
     assert "sums generate: 0/3, 3 under way\n" in text
+
+
+def judged_by_mumbling(folder: Path, task: str, said: Callable[[int], str], **more: Any) -> str:
+    """How a run ends whose judge says such texts, by their number."""
+    asked = count(1)
+    with (
+        playing(ScriptedModel(lambda _: said(next(asked)))) as judge,
+        playing(ScriptedModel(lambda _: "4", name="m")) as model,
+    ):
+        try:
+            judgebench.evaluate(model, task, judge=judge, reask=0, limit=5, out=folder / "run", **more)
+        except Incomplete as error:
+            return str(error)
+    return ""
+
+
+def rubric(folder: Path) -> str:
+    """A benchmark that is a file: its judge is asked for yes or no."""
+    (folder / "q.jsonl").write_text("".join(f'{{"instruction": "say {n}"}}\n' for n in range(5)))
+    (folder / "mine.toml").write_text('kind = "rubric"\nprompts = "q.jsonl"\n[[rubric.criteria]]\ntext = "kind"\n')
+    return str(folder / "mine.toml")
+
+
+def test_a_judge_whose_first_verdicts_are_all_unread_is_noted_while_it_runs_and_at_the_end(
+    at_once: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once each, with the line of a benchmark's file that has the probabilities of its labels read."""
+    seen: list[str] = []
+
+    def noted() -> bool:
+        seen.append(capsys.readouterr().err)
+        return "3 of 3 verdicts of scripted unread" in "".join(seen)
+
+    def mumbled(number: int) -> str:
+        if number > ENOUGH:
+            wait_for(noted)
+        return "Well."
+
+    end = judged_by_mumbling(tmp_path, rubric(tmp_path), mumbled, progress=True)
+    noted()
+    assert "".join(seen).count("this judge does not keep to the form") == 1
+    assert end.count("5 of 5 verdicts of scripted unread: this judge does not keep to the form; `reads = ") == 1
+
+
+def test_a_task_of_python_is_told_of_other_judges_and_one_verdict_that_is_read_says_enough(tmp_path: Path) -> None:
+    """The rest are then single replies, for which there is --reask."""
+    end = judged_by_mumbling(tmp_path, f"{SUMS}:judged=true", lambda _: "Well.", progress=False)
+    assert "5 of 5 verdicts of scripted unread" in end
+    assert "take another judge" in end
+    (tmp_path / "b").mkdir()
+    said = {2: "It is. [[yes]]"}
+    end = judged_by_mumbling(tmp_path / "b", rubric(tmp_path), lambda n: said.get(n, "Well."), progress=False)
+    assert "does not keep to the form" not in end
+    assert "unread" in end
 
 
 def test_a_display_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
