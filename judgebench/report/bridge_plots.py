@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from judgebench.display import figure
-from judgebench.report.plots import Scale, scale_of, shape
-from judgebench.report.plots import _n as place
-from judgebench.report.plots import _svg as drawing
+from judgebench.report.plots import Scale, coord, drawing, scale_of, shape
 
 HEIGHT, FOOT = 320.0, 34.0
 LEFT, WIDTH = 9.0, 90.0
@@ -88,13 +86,13 @@ def _y(scale: Scale, value: float) -> float:
 def _grid(across: Scale, up: Scale, axes: tuple[str, str]) -> list[Markup]:
     ends = Markup('<line class="axis" x1="{}%" x2="{}%" y1="{}" y2="{}"/>')
     rows = [
-        ends.format(place(LEFT), place(LEFT + WIDTH), place(_y(up, tick)), place(_y(up, tick)))
-        + Markup('<text x="0" y="{}">{}</text>').format(place(_y(up, tick) + 4), f"{tick:g}")
+        ends.format(coord(LEFT), coord(LEFT + WIDTH), coord(_y(up, tick)), coord(_y(up, tick)))
+        + Markup('<text x="0" y="{}">{}</text>').format(coord(_y(up, tick) + 4), f"{tick:g}")
         for tick in up.ticks
     ]
     columns = [
         Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(
-            place(_x(across, tick)), place(HEIGHT + 12), f"{tick:g}"
+            coord(_x(across, tick)), coord(HEIGHT + 12), f"{tick:g}"
         )
         for tick in across.ticks
     ]
@@ -102,12 +100,12 @@ def _grid(across: Scale, up: Scale, axes: tuple[str, str]) -> list[Markup]:
     if same[0] < same[1]:
         rows.append(
             Markup('<line class="zero" x1="{}%" x2="{}%" y1="{}" y2="{}"><title>{}</title></line>').format(
-                place(_x(across, same[0])), place(_x(across, same[1])), place(_y(up, same[0])), place(_y(up, same[1])),
+                coord(_x(across, same[0])), coord(_x(across, same[1])), coord(_y(up, same[0])), coord(_y(up, same[1])),
                 "where both judges would say the same",
             )
         )  # fmt: skip
     names = Markup('<text x="0" y="11">{}</text><text x="{}%" y="{}" text-anchor="end">{}</text>').format(
-        axes[1], place(LEFT + WIDTH), place(HEIGHT + 29), axes[0]
+        axes[1], coord(LEFT + WIDTH), coord(HEIGHT + 29), axes[0]
     )
     return [*rows, *columns, names]
 
@@ -115,14 +113,14 @@ def _grid(across: Scale, up: Scale, axes: tuple[str, str]) -> list[Markup]:
 def _line(curve: Curve, across: Scale, up: Scale) -> Markup:
     def at(values: Sequence[float]) -> list[str]:
         pairs = zip(curve.judged, values, strict=True)
-        return [f"{place((_x(across, x) - LEFT) / WIDTH * 100)} {place(_y(up, y))}" for x, y in pairs]
+        return [f"{coord((_x(across, x) - LEFT) / WIDTH * 100)} {coord(_y(up, y))}" for x, y in pairs]
 
     line = "M" + "L".join(at(curve.value))
     band = "M" + "L".join([*at(curve.low), *reversed(at(curve.high))]) + "Z"
     return Markup(
         '<svg x="{}%" width="{}%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none" class="r0">'
         '<path class="band" d="{}"/><path class="line" d="{}"/></svg>'
-    ).format(place(LEFT), place(WIDTH), place(HEIGHT), place(HEIGHT), band, line)
+    ).format(coord(LEFT), coord(WIDTH), coord(HEIGHT), coord(HEIGHT), band, line)
 
 
 def _point(one: Point, across: Scale, up: Scale, unit: str) -> Markup:
@@ -137,15 +135,15 @@ def _point(one: Point, across: Scale, up: Scale, unit: str) -> Markup:
 
 
 def _guess(one: Guess, across: Scale, up: Scale, unit: str) -> Markup:
-    x = place(_x(across, one.judged))
+    x = coord(_x(across, one.judged))
     words = f"{one.name}: predicted {figure(one.predicted, unit)} ({figure(one.low, unit)} to {figure(one.high, unit)})"
     return Markup(
         '<g class="r2"><title>{0}</title><line x1="{1}%" x2="{1}%" y1="{2}" y2="{3}" stroke-width="2"/>{4}</g>'
         '<text x="{1}%" y="{5}" dx="{6}" text-anchor="{7}">{8}</text>'
     ).format(
-        words, x, place(_y(up, one.low)), place(_y(up, one.high)),
+        words, x, coord(_y(up, one.low)), coord(_y(up, one.high)),
         shape(2, _x(across, one.judged), _y(up, one.predicted), hollow=True),
-        place(_y(up, one.predicted) + 4), *((-10, "end") if _x(across, one.judged) > 60 else (10, "start")), one.name,
+        coord(_y(up, one.predicted) + 4), *((-10, "end") if _x(across, one.judged) > 60 else (10, "start")), one.name,
     )  # fmt: skip
 
 
@@ -158,7 +156,7 @@ def left_out(one: Point, scale: Scale, unit: str) -> Markup:
         f"({figure(one.low, unit)} to {figure(one.high, unit)}): {'inside' if one.inside else 'outside'}"
     )
     line = Markup('<g class="r0"><line x1="{}%" x2="{}%" y1="11" y2="11" stroke-width="2"/>{}</g>').format(
-        place(scale.at(one.low)), place(scale.at(one.high)), shape(4, scale.at(one.predicted), 11.0)
+        coord(scale.at(one.low)), coord(scale.at(one.high)), shape(4, scale.at(one.predicted), 11.0)
     )
     kind = 5 if one.inside is False else 0
     mark = Markup('<g class="r{}"><title>{}</title>{}</g>').format(

@@ -91,7 +91,7 @@ def forest(
         if mark.low is not None and mark.high is not None:
             inner.append(
                 Markup('<line x1="{}%" x2="{}%" y1="{}" y2="{}" stroke-width="2"/>').format(
-                    _n(scale.at(mark.low)), _n(scale.at(mark.high)), _n(y), _n(y)
+                    coord(scale.at(mark.low)), coord(scale.at(mark.high)), coord(y), coord(y)
                 )
             )
         inner.append(shape(mark.run, scale.at(mark.value), y, hollow=mark.hollow, size=size))
@@ -101,16 +101,16 @@ def forest(
             mark.run % 6, mark.words, Markup("").join(inner)
         )
         body.append(Markup('<a href="{}">{}</a>').format(mark.href, drawn) if mark.href else drawn)
-    return _svg(body, height, title, "; ".join(mark.words for mark in marks))
+    return drawing(body, height, title, "; ".join(mark.words for mark in marks))
 
 
 def axis(scale: Scale, unit: str) -> Markup:
     """The numbers under a column of plots."""
     body = [
-        Markup('<text x="{}%" y="13" text-anchor="middle">{}</text>').format(_n(scale.at(tick)), f"{tick:g}")
+        Markup('<text x="{}%" y="13" text-anchor="middle">{}</text>').format(coord(scale.at(tick)), f"{tick:g}")
         for tick in scale.ticks
     ]
-    return _svg(body, 18, f"scale in {unit}", "")
+    return drawing(body, 18, f"scale in {unit}", "")
 
 
 def shape(run: int, x: float, y: float, *, hollow: bool = False, size: float = MARK) -> Markup:
@@ -127,8 +127,8 @@ def shape(run: int, x: float, y: float, *, hollow: bool = False, size: float = M
         "cross": '<path d="M-5-5L5 5M5-5L-5 5" stroke-width="3"{}/>',
     }[kind]
     made = Markup(drawn).format(fill)
-    scaled = made if size == MARK else Markup('<g transform="scale({})">{}</g>').format(_n(size / MARK), made)
-    return at.format(_n(x), _n(y), scaled)
+    scaled = made if size == MARK else Markup('<g transform="scale({})">{}</g>').format(coord(size / MARK), made)
+    return at.format(coord(x), coord(y), scaled)
 
 
 @dataclass(frozen=True)
@@ -172,26 +172,26 @@ def curves(
         body.append(_course(one, scale, height))
         if not one.fitted:
             body += _points(one, scale, height, size)
-    return _svg(body, height + (22 if places else 8), title, told)
+    return drawing(body, height + (22 if places else 8), title, told)
 
 
 def _level(scale: Scale, tick: float, height: float) -> Markup:
     y = _down(scale, tick, height)
-    return Markup('<line class="axis" x1="8%" x2="100%" y1="{}" y2="{}"/>').format(_n(y), _n(y)) + Markup(
+    return Markup('<line class="axis" x1="8%" x2="100%" y1="{}" y2="{}"/>').format(coord(y), coord(y)) + Markup(
         '<text x="0" y="{}">{}</text>'
-    ).format(_n(y + 4), f"{tick:g}")
+    ).format(coord(y + 4), f"{tick:g}")
 
 
 def _upright(place: Place, height: float) -> Markup:
     """A tick of the axis below, or a line through the mean of a run."""
-    at = _n(_across(place.at))
+    at = coord(_across(place.at))
     if place.run is None:
         return Markup('<line class="axis" x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(
-            at, _n(height - 4), _n(height + 2)
-        ) + Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(at, _n(height + 16), place.words)
+            at, coord(height - 4), coord(height + 2)
+        ) + Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(at, coord(height + 16), place.words)
     return Markup(
         '<g class="r{0}"><title>{1}</title><line class="mean" x1="{2}%" x2="{2}%" y1="0" y2="{3}"/></g>'
-    ).format(place.run % 6, place.words, at, _n(height))
+    ).format(place.run % 6, place.words, at, coord(height))
 
 
 def _across(x: float) -> float:
@@ -202,12 +202,13 @@ def _across(x: float) -> float:
 def _course(one: Series, scale: Scale, height: float) -> Markup:
     known = [(x, value) for x, value, _, _ in one.points if value is not None]
     path = " ".join(
-        f"{'M' if not n else 'L'}{_n(100 * x)} {_n(_down(scale, value, height))}" for n, (x, value) in enumerate(known)
+        f"{'M' if not n else 'L'}{coord(100 * x)} {coord(_down(scale, value, height))}"
+        for n, (x, value) in enumerate(known)
     )
     return Markup(
         '<svg x="10%" width="88%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none" class="r{}">'
         '<path class="line{}" d="{}"/></svg>'
-    ).format(_n(height), _n(height), one.run % 6, " fitted" if one.fitted else "", path)
+    ).format(coord(height), coord(height), one.run % 6, " fitted" if one.fitted else "", path)
 
 
 def _points(one: Series, scale: Scale, height: float, size: float) -> Iterator[Markup]:
@@ -217,7 +218,7 @@ def _points(one: Series, scale: Scale, height: float, size: float) -> Iterator[M
         at, bar = _across(x), Markup("")
         if low is not None and high is not None:
             bar = Markup('<line x1="{0}%" x2="{0}%" y1="{1}" y2="{2}"/>').format(
-                _n(at), _n(_down(scale, low, height)), _n(_down(scale, high, height))
+                coord(at), coord(_down(scale, low, height)), coord(_down(scale, high, height))
             )
         words = one.words[number] if number < len(one.words) else f"{one.name}: {value:.2f}"
         mark = Markup('<g class="r{}"><title>{}</title>{}{}</g>').format(
@@ -253,16 +254,16 @@ def stack(parts: Sequence[Part], title: str, *, height: float = ROW) -> Markup:
     for part in parts:
         share = min(max(part.share, 0.0), 1.0 - at)
         drawn = Markup('<rect class="{}" x="{}%" width="{}%" y="2" height="{}"><title>{}</title></rect>').format(
-            part.kind, _n(100 * at), _n(100 * share), _n(height - 4), part.words
+            part.kind, coord(100 * at), coord(100 * share), coord(height - 4), part.words
         )
         if share >= ROOM_FOR_WORDS and part.shown:
             drawn += Markup('<text x="{}%" y="{}" text-anchor="middle">{}</text>').format(
-                _n(100 * (at + share / 2)), _n(height / 2 + 4), part.shown
+                coord(100 * (at + share / 2)), coord(height / 2 + 4), part.shown
             )
         at += share
         if share > 0:
             body.append(Markup('<a href="{}">{}</a>').format(part.href, drawn) if part.href else drawn)
-    return _svg(body, height, title, "; ".join(part.words for part in parts))
+    return drawing(body, height, title, "; ".join(part.words for part in parts))
 
 
 def sorted_changes(changes: Sequence[float], parts: Sequence[Part], title: str, told: str) -> Markup:
@@ -271,31 +272,31 @@ def sorted_changes(changes: Sequence[float], parts: Sequence[Part], title: str, 
     most = max((abs(change) for change in changes), default=0.0) or 1.0
     ordered = sorted(changes)
     heights = [ordered[int((step + 0.5) * len(ordered) / steps)] / most for step in range(steps)]
-    path, at = [f"M0 {_n(height / 2)}"], 0.0
+    path, at = [f"M0 {coord(height / 2)}"], 0.0
     for share in heights:
-        y = _n(height / 2 * (1 - share))
-        path += [f"L{_n(at)} {y}", f"L{_n(at + 100 / steps)} {y}"]
+        y = coord(height / 2 * (1 - share))
+        path += [f"L{coord(at)} {y}", f"L{coord(at + 100 / steps)} {y}"]
         at += 100 / steps
     body = [
         Markup(
             '<svg width="100%" height="{0}" viewBox="0 0 100 {0}" preserveAspectRatio="none">'
             '<path class="area" d="{1}L100 {2}Z"/></svg>'
-        ).format(_n(height), " ".join(path), _n(height / 2)),
-        Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(_n(height / 2)),
+        ).format(coord(height), " ".join(path), coord(height / 2)),
+        Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(coord(height / 2)),
         *(
             Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(*placed)
-            for placed in (("0", "12", "start", f"+{most:.3g}"), ("100%", _n(height - 2), "end", f"-{most:.3g}"))
+            for placed in (("0", "12", "start", f"+{most:.3g}"), ("100%", coord(height - 2), "end", f"-{most:.3g}"))
         ),
     ]
     start = 0.0
     for part in parts:
         hit = Markup('<rect class="hit" x="{}%" width="{}%" y="0" height="{}"><title>{}</title></rect>').format(
-            _n(100 * start), _n(100 * part.share), _n(height), part.words
+            coord(100 * start), coord(100 * part.share), coord(height), part.words
         )
         start += part.share
         if part.share > 0:
             body.append(Markup('<a href="{}">{}</a>').format(part.href, hit))
-    return _svg(body, height, title, told)
+    return drawing(body, height, title, told)
 
 
 def _down(scale: Scale, value: float, height: float) -> float:
@@ -304,19 +305,26 @@ def _down(scale: Scale, value: float, height: float) -> float:
 
 
 def _line(x: float, top: float, bottom: float, kind: str) -> Markup:
-    return Markup('<line class="{0}" x1="{1}%" x2="{1}%" y1="{2}" y2="{3}"/>').format(kind, _n(x), _n(top), _n(bottom))
+    return Markup('<line class="{0}" x1="{1}%" x2="{1}%" y1="{2}" y2="{3}"/>').format(
+        kind, coord(x), coord(top), coord(bottom)
+    )
 
 
-def _svg(body: Iterable[Markup], height: float, title: str, told: str) -> Markup:
+def drawing(body: Iterable[Markup], height: float, title: str, told: str) -> Markup:
     """A drawing with its words for those who do not see it."""
     desc = Markup("<desc>{}</desc>").format(told) if told else Markup("")
     inner = Markup("").join(body)
     # What an image holds is out of reach for a screen reader; links in it must not be.
     role = "group" if "<a " in inner else "img"
     return Markup('<svg width="100%" height="{}" role="{}" aria-label="{}"><title>{}</title>{}{}</svg>').format(
-        _n(height), role, title, title, desc, inner
+        coord(height), role, title, title, desc, inner
     )
 
 
-def _n(number: float) -> str:
+def coord(number: float) -> str:
+    """A coordinate in pixels or percent, in the fewest characters.
+
+    >>> coord(12.0), coord(3.456)
+    ('12', '3.46')
+    """
     return f"{number:.2f}".rstrip("0").rstrip(".")
