@@ -367,16 +367,21 @@ def estimate(plan: Plan) -> DryRun:
     # The benchmark that is made of the prompts lies elsewhere: a dry run leaves nothing behind.
     with TemporaryDirectory() as folder:
         try:
-            _rehearse(rehearsal, plan, _field(plan, Path(folder), rehearsal))
+            games = _rehearse(rehearsal, plan, _field(plan, Path(folder), rehearsal))
         finally:
             store.close()
+    for stage in rehearsal.stages:
+        # Both orders of a pair are one call of a model that scores, and the second is no reply that is stored.
+        stage.tally.shared = 0
     made = summed(rehearsal, [plan.settings])
-    return msgspec.structs.replace(made, at_most=plan.rule.how == ADAPTIVE)
+    return msgspec.structs.replace(made, at_most=plan.rule.how == ADAPTIVE, games=games)
 
 
-def _rehearse(rehearsal: Rehearsal, plan: Plan, found: Field) -> None:
+def _rehearse(rehearsal: Rehearsal, plan: Plan, found: Field) -> int:
+    """Play an arena through; return the number of games."""
     games: Schedule = schedule(found, plan.rule.seed)
     counts = levelled(games.robin.games, plan.rule.most(games.total))
     listed = [game for pair, count in enumerate(counts.tolist()) for game in games.part(pair, 0, count)]
     loaded, answers = loaded_of(found, listed)
     rehearsal.play_judging(loaded, answers, plan.settings, repeats=plan.settings.judge_repeats)
+    return len(listed)

@@ -59,7 +59,11 @@ def _rows_of_stages(dry_run: "DryRun") -> Iterator[tuple[Cell, ...]]:
 def _rows_of_candidates(dry_run: "DryRun") -> Iterator[tuple[Cell, ...]]:
     """Each task of each candidate, and everything."""
     for total in dry_run.tasks:
-        yield (shortened(total.candidate or "", LONGEST_NAME), total.task, *_figures(total))
+        judges = (
+            f"judge {stage.model}" for stage in dry_run.stages if (stage.candidate, stage.task) == ("", total.task)
+        )
+        name = total.candidate or ", ".join(judges)
+        yield (shortened(name, LONGEST_NAME), total.task, *_figures(total))
     yield ("total", "", *_figures(dry_run.total))
 
 
@@ -162,7 +166,10 @@ def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:
     paid = sum(stage.calls for stage in dry_run.stages if stage.usd_high != 0)
     if 0 < paid < total.calls:
         yield f"{paid:,} of the {total.calls:,} calls are paid for; {total.calls - paid:,} go to models that are free"
-    if dry_run.at_most:
+    if dry_run.games is not None:
+        how = " at most" if dry_run.at_most else ""
+        yield f"arena:{how} {dry_run.games:,} games{' (adaptive pairing)' if how else ''}"
+    elif dry_run.at_most:
         yield "--stop-when: the calls are the most there can be"
     if total.usd_high:
         yield "USD low: 25 % fewer tokens, short replies; high: 50 % more, and the longest replies allowed"

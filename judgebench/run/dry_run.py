@@ -128,9 +128,11 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True):
     continued: list[str]
     """Run folders that would be continued."""
     at_most: bool
-    """Whether ``--stop-when`` may end judging earlier."""
+    """Whether ``--stop-when`` may end judging earlier, or an arena's pairing."""
     budget_usd: float | None
     """``--budget``, for all runs together."""
+    games: int | None = None
+    """Of an arena: how many games are played, at most if ``at_most``."""
 
     def __repr__(self) -> str:
         """One line."""

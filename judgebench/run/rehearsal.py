@@ -323,12 +323,16 @@ class _PlayedTask:
             self.judge(answers)
 
     def answer(self) -> dict[str, Generation]:
-        """Play the answering; return the answers, or stand-ins for them."""
+        """Play the answering; return the answers, or stand-ins for them, which differ from those of other models."""
         assert self._candidate is not None
-        tally = Tally()
-        answers = [generation for generation, _ in self._answers(self._candidate, tally) if generation is not None]
+        tally, name = Tally(), self._candidate.spec.text
+        answers = {}
+        for generation, real in self._answers(self._candidate, tally):
+            if generation is not None:
+                outputs = generation.outputs if real else tuple(text[len(name) :] + name for text in generation.outputs)
+                answers[generation.example_id] = msgspec.structs.replace(generation, outputs=outputs)
         self._add("generate", self._candidate, tally)
-        return {generation.example_id: generation for generation in answers}
+        return answers
 
     def judge(self, answers: Iterable[Answer]) -> None:
         """Play the judging of answers."""

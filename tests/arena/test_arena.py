@@ -154,8 +154,23 @@ def test_a_dry_run_asks_nothing() -> None:
         made = json.loads(judgebench(words).stdout)
     assert made["total"]["calls"] == int(0.4 * 6 * QUESTIONS)
     assert made["at_most"]
+    assert made["games"] == made["total"]["calls"]
     assert not played.asked
     assert not Path("arenas").exists()
+
+
+def test_a_dry_run_names_the_judge_and_counts_each_pair_that_it_would_score() -> None:
+    """Of models that have not answered yet, too. Both orders of a pair are one call, and the second is not stored."""
+    with playing(ScriptedModel("x", name="psi")) as one, playing(ScriptedModel("y", name="chi")) as other:
+        models = f"{one},{other},{files().partition(',')[0]}"
+        words = ["arena", "--models", models, "--prompts", "prompts.jsonl", "--judge", "reward:builtin:tiny"]
+        words += ["--pairs", "all", "--dry-run"]
+        made, shown = json.loads(judgebench([*words, "--json"]).stdout), judgebench(words).stdout
+    judged = made["stages"][-1]
+    assert (judged["stage"], judged["calls"], judged["cached"]) == ("judge", 3 * QUESTIONS, 0)
+    assert "judge reward:builtin:tiny" in shown
+    assert f"arena: {made['games']} games" in shown
+    assert "--stop-when" not in shown
 
 
 def test_models_answer_first() -> None:
