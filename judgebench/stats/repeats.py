@@ -20,6 +20,8 @@ from math import comb, fsum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from judgebench.stats.arrays import columns
+
 
 def pass_at_k(answers: ArrayLike, correct: ArrayLike, k: int) -> NDArray[np.float64]:
     """Estimated probability that one of ``k`` answers to an item is right, shape (n_items,).
@@ -55,9 +57,10 @@ def worst_of(values: Sequence[float], k: int) -> float:
     """
     if not 1 <= k <= len(values):
         raise ValueError(f"k is from 1 to the number of values, {len(values)}; got {k}")
+    (known,) = columns(values)
     # A value is the least where the other k - 1 are among the greater ones.
     ways = [comb(greater, k - 1) for greater in reversed(range(len(values)))]
-    return fsum(value * way for value, way in zip(sorted(values), ways, strict=True)) / comb(len(values), k)
+    return fsum(value * way for value, way in zip(sorted(known.tolist()), ways, strict=True)) / comb(len(values), k)
 
 
 def majority(answers: Sequence[str]) -> str:

@@ -171,7 +171,7 @@ def test_json_gives_names_back_whole(tmp_path: Path) -> None:
 def test_nothing_to_show_is_an_error(tmp_path: Path) -> None:
     """A task that no run has."""
     write_totals(tmp_path / "a", "m", 1.0)
-    with pytest.raises(UsageError, match="nothing to show for task 'mtbench'"):
+    with pytest.raises(UsageError, match="holds no task 'mtbench'; it holds alpacaeval"):
         shown("md", str(tmp_path), "--task", "mtbench")
 
 
