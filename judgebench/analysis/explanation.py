@@ -19,6 +19,7 @@ import numpy as np
 from judgebench.display import reasons
 from judgebench.judges.orders import candidate_share
 from judgebench.records import ExampleScore, Judgement
+from judgebench.run.folder import VERIFIED_BY
 from judgebench.run.reading import Run, TaskRun
 from judgebench.stats.benchmark_quality import paired_separability, separability
 from judgebench.stats.intervals import Interval, resample_counts
@@ -377,7 +378,8 @@ def _circles(judgements: Sequence[Judgement]) -> dict[str, Any]:
     triads = [three for three in combinations(models, 3) if all(pair in met for pair in combinations(three, 2))]
     if not triads:
         why = "no three models have all met, so circles cannot be seen: judge runs against each other with --baseline"
-        return {"reason": [("circles", why)]}
+        judged = any(judgement.judge_model != VERIFIED_BY for judgement in judgements)
+        return {"reason": [("circles", why)] if judged else []}
     ones, others = [number[one] for _, one, _ in shares], [number[other] for *_, other in shares]
     means = np.array([sum(values) / len(values) for values in shares.values()])
     votes = np.sign(means - 0.5)

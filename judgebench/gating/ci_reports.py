@@ -53,6 +53,11 @@ def _beside_the_numbers(check: Check) -> Iterator[str]:
         yield f"{lost} with the candidate's {check.candidate_missing} missing counted as lost"
     if check.sequential is not None:
         yield effort(check.sequential, decided=check.verdict != "INCONCLUSIVE")
+    if check.equal_items:
+        yield (
+            "all items differ by the same, for which `compare` has no interval: this one is what items that differ "
+            "otherwise could hide among so many"
+        )
     if check.reason is not None:
         yield check.reason
     if check.verdict == "INCONCLUSIVE":

@@ -62,6 +62,10 @@ class Sequential(msgspec.Struct, frozen=True, kw_only=True):
     """What judging the rest would cost, at the rate of the examples looked at; 0 where all were judged before."""
 
 
+NO_SPREAD = "no item differs otherwise"
+"""How an interval was made if all items differ by the same amount."""
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One task's verdict."""
 
@@ -107,6 +111,9 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     """Why the check is inconclusive, if not by the numbers alone."""
     rule: str | None = None
     """The published row's rule, if the candidate's value was made by that one rather than by ours."""
+    equal_items: bool = False
+    """Whether all items differ by the same. They show no spread, and the interval is what items that differ otherwise
+    could hide among so many, by the bounds of one item."""
     sequential: Sequential | None = None
     """With ``--sequential``. Values are then those of the examples looked at; the interval and the p-values are about
     all examples and hold however often one looks."""
@@ -510,7 +517,7 @@ def _without_spread(decision: Decision, value: float, n: int, span: float, drop:
     elif value + beyond < 0:
         verdict = "FAIL"
     needed = ceil(log(alpha) / log(1 - distance / span)) if 0 < distance < span else None
-    interval = Interval(value - beyond, value + beyond, 1 - 2 * alpha, "no item differs otherwise")
+    interval = Interval(value - beyond, value + beyond, 1 - 2 * alpha, NO_SPREAD)
     reason = f"no item differs{' otherwise' if value else ''}" if verdict == "INCONCLUSIVE" else None
     return replace(decision, verdict=verdict, interval=interval, n_to_decide=needed, n_if_equal=needed, reason=reason)
 
@@ -563,6 +570,7 @@ def check_of(
         if_lost=if_lost,
         reason=decision.reason if inconclusive else None,
         rule=rule,
+        equal_items=interval is not None and interval.method == NO_SPREAD,
         sequential=sequential,
     )
 
