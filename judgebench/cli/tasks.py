@@ -161,7 +161,7 @@ def check(
     """Check on its starter set whether a task folder does what every task must. Exit 2 if it does not."""
     from judgebench.cli.rendering import print_lines
     from judgebench.display import printable
-    from judgebench.tasks.check import check_task
+    from judgebench.tasks.check import check_task, understood
 
     checks = check_task(task)
     failing = [rule for rule in checks if rule.problem is not None]
@@ -169,6 +169,8 @@ def check(
         f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks if verbose or rule.problem
     ]
     lines.append(f"{len(checks) - len(failing)} of {len(checks)} checks hold" + ("" if verbose else ": -v prints each"))
+    if not failing and (found := understood(task)) is not None:
+        lines.append(printable(found, 400))
     print_lines(checks, lines, as_json=json)
     if failing:
         causes = "; ".join(f"{printable(rule.problem or '')} (this fails: {rule.what})" for rule in failing)

@@ -16,6 +16,7 @@ from judgebench import tasks
 from judgebench.codec import encode
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import GradingPool
+from judgebench.judges import Judge
 from judgebench.records import Case, Completion, Example, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData
 from judgebench.task.answers import text_answers
@@ -173,6 +174,43 @@ def check_task(name: str) -> list[Checked]:
         if checked[-1].problem is not None and what in (LOADS, ITEMS_LOAD, JUDGED, JUDGED_EMPTY):
             break
     return checked
+
+
+def understood(name: str) -> str | None:
+    """What a benchmark that is the user's TOML file was understood to say, in a line; ``None`` for any other, and where
+    its prompts have to be fetched.
+
+    >>> understood("gsm8k") is None
+    True
+    """
+    if Path(name).suffix != ".toml" or not Path(name).is_file():
+        return None
+    try:
+        subject = _WholeTask(tasks.TaskSpec(name))
+        data, calls = subject.data, [case for case in subject.cases if case.verdict is None]
+        baselines = subject.task.load(_no_file).baselines
+    except (CheckFailed, JudgebenchError):
+        return None
+    parts = [f"{len(data.examples):,} prompts"] if data.examples else ["the items of a file of scores"]
+    if baselines or subject.task.needs_baseline:
+        parts.append(f"baseline {', '.join(baselines) or 'by --baseline'}")
+    parts += [f"verdict read as {_reading(judge)}" for judge in data.judges.values()]
+    parts += [f"{len(calls):,} judge calls"] if data.judges else []
+    parts += ["answers verified without a judge"] if data.verifiers and not data.judges else []
+    return ", ".join(parts)
+
+
+class _WholeTask(StarterTask):
+    """A task with all its prompts."""
+
+    @cached_property
+    def task(self) -> Task:
+        return self.origin.task(starter=False)
+
+
+def _reading(judge: Judge) -> str:
+    found = judge.fingerprint.get("reading")
+    return str(found or "a judge's own")
 
 
 def _problem_of(check: Callable[[StarterTask], object], subject: StarterTask) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from judgebench.analysis.explanation import Explanation, Style, explain
 from judgebench.codec import canonical_hash
 from judgebench.exchange.importing import import_run
 from judgebench.records import Completion, Example, ExampleScore, Judgement, Message, Score, Verdict
-from judgebench.run.folder import Manifest, Results, RunFolder, TaskManifest
+from judgebench.run.folder import VERIFIED_BY, Manifest, Results, RunFolder, TaskManifest
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import Settings
 from judgebench.run.style_counts import style_counts
@@ -199,6 +200,10 @@ def test_runs_against_one_baseline_cannot_show_circles(tmp_path: Path) -> None:
     assert (found.pairs, found.separable, found.paired_separable) == (3, pytest.approx(2 / 3), 1.0)
     assert found.cyclic_triads is None
     assert "no three models have all met" in (found.reason or "")
+    # What was verified has no games to wait for.
+    verified = [msgspec.structs.replace(game(0, ("a", "base"), 1.0), answers=(), judge_model=VERIFIED_BY)]
+    alone = [run_of(tmp_path / "verified", model, verified, preferences([1.0] * 4)) for model in "ab"]
+    assert "circles" not in (together(alone).together[0].reason or "")
 
 
 def test_judgements_without_answers_have_no_style(tmp_path: Path) -> None:

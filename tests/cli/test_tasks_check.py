@@ -177,3 +177,14 @@ def test_files_and_what_is_no_task(tmp_path: Path) -> None:
     assert "README.md is missing" in str(raised.value)
     with pytest.raises(UsageError, match="is no benchmark"):
         check_task(str(tmp_path))
+
+
+def test_a_file_is_told_how_it_was_understood(tmp_path: Path) -> None:
+    """All its prompts, the baseline, how a verdict is read, and the calls: two for each pair."""
+    rows = [{"instruction": f"say {n}"} for n in range(40)]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "base.jsonl").write_text("".join(json.dumps({**row, "output": "no"}) + "\n" for row in rows))
+    (tmp_path / "mine.toml").write_text('kind = "pairwise"\nprompts = "q.jsonl"\n[pairwise]\nbaseline = "base.jsonl"\n')
+    told = CliRunner().invoke(app, ["tasks", "check", str(tmp_path / "mine.toml")]).output.splitlines()[-1]
+    assert told.startswith("40 prompts, baseline base, verdict read as label, of [[A]] = 1")
+    assert told.endswith("80 judge calls")
