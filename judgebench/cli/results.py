@@ -293,6 +293,8 @@ def _remarks(score: Score) -> list[str]:
             others += interval(low, high, score.unit)
             lone = "no other value of C is as good within noise"
             lines.append(f"{score.metric}: C = {c:.6g}; {others if len(tied) > 1 else lone}")
+    if score.details.get("known_as") == "MC1":
+        lines.append(f"{score.metric} is MC1: one option of each item is right")
     # Of the two numbers that labels give, one says of which.
     if score.metric.endswith("_ppi") and (labels := labels_in_words(score.details)):
         lines.append(labels)

@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from judgebench.data.rows import FileRow
 from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.kinds.choice_items import ORDER_SEED, Prompts, Settings, letters, place_of
@@ -52,7 +54,8 @@ def make(file: TaskFile, starter: bool) -> Task:
         return TaskData(examples=examples, baselines={}, verifiers={chosen: verifiers[chosen]})
 
     def summarise(data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
-        return means.scores(data, rows)
+        one_right = all(len(example.meta.get("right", ())) == 1 for example in data.examples)
+        return [_named(score) if one_right else score for score in means.scores(data, rows)]
 
     def sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         return means.sums(examples, rows)
@@ -86,6 +89,13 @@ def make(file: TaskFile, starter: bool) -> Task:
         seeds={"order of options": ORDER_SEED} if chosen == LETTER and settings.order == "seeded" else {},
         about=file.keys.about or "Which of its options each item gets.",
     )
+
+
+def _named(score: Score) -> Score:
+    """The score of items with one right option, with what the field calls it."""
+    if score.metric != "accuracy" or score.group is not None:
+        return score
+    return msgspec.structs.replace(score, details={**score.details, "known_as": "MC1"})
 
 
 def _ranked(first: str) -> tuple[Metric, ...]:

@@ -318,12 +318,17 @@ def test_verdicts_made_elsewhere_are_options_or_likelihoods(place: Path) -> None
         "verdicts.jsonl",
         [{"id": "0", "value": [-6, -2.5]}, {"id": "1", "value": "C"}, {"id": "2", "value": 0}],
     )
-    judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"])
+    shown = judgebench(["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "run"]).stdout
     found = scores("run")
     assert found["accuracy", None].value == pytest.approx(200 / 3)
+    assert "MC1" not in shown  # the second item has two right options
     assert found["mc2", None].n == 1
     assert found["mc2", None].n_missing == 2
     assert found["mc2", None].value == pytest.approx(100 * 1 / (1 + math.exp(-3.5)))
+    write_rows("items.jsonl", ROWS[:1])
+    write_rows("verdicts.jsonl", [{"id": "0", "value": 0}])
+    again = ["import", "verdicts.jsonl", "--from", "verdicts", "--task", "mine.toml", "--out", "single"]
+    assert "accuracy is MC1: one option of each item is right" in judgebench(again).stdout
 
 
 def sample(number: int, likelihoods: list[float], **values: float) -> dict[str, Any]:
