@@ -146,6 +146,14 @@ def test_formatting(text: str, made: list[list[str]], page: "Page") -> None:
     assert page.evaluate(script, text) == made
 
 
+def test_nested_lists(page: "Page") -> None:
+    """A list within a list has its own marks and numbers, and the outer one goes on with its own."""
+    script = "text => formatted(text).innerHTML"
+    text = "2. a\n   - b\n   - c\n      7) d\n3. e\n* f"
+    inner = '<ul><li>b</li><li>c<ol start="7"><li>d</li></ol></li></ul>'
+    assert page.evaluate(script, text) == f'<ol start="2"><li>a{inner}</li><li>e</li></ol><ul><li>f</li></ul>'
+
+
 def test_emphasis(page: "Page") -> None:
     """Bold, slanted and code; a lone star is a star."""
     script = (

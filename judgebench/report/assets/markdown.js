@@ -42,17 +42,27 @@ export function formatted(text) {
   return whole;
 }
 
-/** @param {HTMLElement} whole @param {string[]} lines @param {number} place */
+/** Items further in are a list of their own, with its own marks and numbers. @param {HTMLElement} whole @param {string[]} lines @param {number} place */
 function list(whole, lines, place) {
-  const made = el(/^\s*\d/.test(lines[place]) ? "ol" : "ul");
-  if (made.tagName === "OL") made.setAttribute("start", String(Number.parseInt(lines[place], 10) || 1));
+  /** @type {{indent: number, made: HTMLElement}[]} */
+  const open = [];
   for (; place < lines.length; place++) {
     const item = /^(\s{0,12})([-*+]|\d{1,9}[.)]) (.*)$/.exec(lines[place]);
     if (!item) break;
-    const depth = Math.min(4, Math.floor(item[1].length / 2));
-    made.append(el("li", { class: depth ? `in${depth}` : null }, inline(item[3])));
+    const indent = item[1].replaceAll("\t", "    ").length;
+    const kind = /\d/.test(item[2]) ? "OL" : "UL";
+    while (open.length && open[open.length - 1].indent >= indent + 2) open.pop();
+    let top = open[open.length - 1];
+    if (!top || indent >= top.indent + 2 || top.made.tagName !== kind) {
+      const within = !top ? whole : indent >= top.indent + 2 ? top.made.lastElementChild : top.made.parentElement;
+      if (within === top?.made.parentElement) open.pop();
+      const depth = within === whole ? Math.min(3, Math.floor(indent / 2)) : 0;
+      top = { indent, made: el(kind, { class: depth ? `in${depth}` : null, start: kind === "OL" ? Number.parseInt(item[2], 10) : null }) };
+      within?.append(top.made);
+      open.push(top);
+    }
+    top.made.append(el("li", {}, inline(item[3])));
   }
-  whole.append(made);
   return place;
 }
 
