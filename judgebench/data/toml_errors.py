@@ -85,6 +85,9 @@ def _named(types: str) -> str:
     return " or ".join(dict.fromkeys(names)) or "nothing"
 
 
+MOST_NAMED = 10
+
+
 def converted(path: Path, text: str, table: dict[str, Any], kind: type[T], where: str = "") -> T:
     """Convert a table of the file to a struct; ``where`` is the table's name, if it is not the whole file.
 
@@ -92,12 +95,16 @@ def converted(path: Path, text: str, table: dict[str, Any], kind: type[T], where
     """
     prefix = f"{where}." if where else ""
     known = [field.encode_name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
-    for key in table:
-        if key not in known:
-            near = did_you_mean(key, known)
-            raise fault(
-                path, text, prefix + key, f"is not a key of {where or 'this file'}{near}; it has {', '.join(known)}"
-            )
+    unknown = [key for key in table if key not in known]
+    if unknown:
+        near = did_you_mean(unknown[0], known)
+        others = "".join(f"; nor is {key[:80]}{did_you_mean(key, known)}" for key in unknown[1:MOST_NAMED])
+        raise fault(
+            path,
+            text,
+            prefix + unknown[0],
+            f"is not a key of {where or 'this file'}{near}{others}; it has {', '.join(known)}",
+        )
     try:
         return msgspec.convert(table, kind)
     except (msgspec.ValidationError, OverflowError) as error:

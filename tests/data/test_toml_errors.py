@@ -25,6 +25,7 @@ class Wanted(msgspec.Struct, kw_only=True):
         ("must = 1", "line 1: must has to be a text, and is a whole number"),
         ('must = "x"\nnames = true', "line 2: names has to be a list, and is true or false"),
         ("ratio = 1", "has no key must"),
+        ("mst = 1\nratoi = 2\nq = 3", "line 1: mst is not a key of this file (did you mean must?); nor is ratoi (did"),
     ],
 )
 def test_types_are_told_in_plain_words(text: str, said: str) -> None:
