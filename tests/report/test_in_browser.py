@@ -203,6 +203,7 @@ def test_keys_walk_through_the_samples_of_a_list(look: Look) -> None:
     look.press("j", "u")
     assert look.heading == f"Samples of {GSM}"
     assert look.rows() == listed
+    assert look.page.locator(".samples [aria-current] a:focus").inner_text() == listed[1]
     assert "v=passed" in look.address
 
 
@@ -399,6 +400,20 @@ def test_search_in_one_part_of_the_samples(look: Look) -> None:
     look.go(address("samples", ARENA, q="orders", **{"in": "prompt"})).until("2 of 4 samples")
     look.page.locator(".samples .row .id a").first.click()
     assert "1 of 2" in look.settled().words(".trail")
+
+
+def test_numbers_of_a_phone_are_in_sight(browser: "Browser", file: Path) -> None:
+    """Each value of a sample and the change, and each difference; no row's name runs into its numbers."""
+    with looking(browser, file, size=PHONE) as look:
+        look.open(address("samples", GSM, s="delta"))
+        cut = "all => all.filter(one => one.scrollWidth > one.clientWidth || one.getBoundingClientRect().right > 390)"
+        assert look.page.locator(".samples .head .number").all_inner_texts()[-1] == "change"
+        assert look.page.locator(".samples .sizer .number").evaluate_all(f"{cut}.length") == 0
+        for view in (address("task", ARENA), "#/compare"):
+            look.go(view)
+            wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+            assert look.page.locator('section:not([hidden]) th[scope="row"]').evaluate_all(wide) == []
+        assert look.page.locator("#view-compare td.number").first.bounding_box()["x"] < 200  # type: ignore[index]
 
 
 def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:

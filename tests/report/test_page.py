@@ -96,14 +96,13 @@ def test_scores_are_those_of_the_run_folders(place: Path) -> None:
 def test_differences_are_those_of_compare(place: Path) -> None:
     """Each difference with its interval, adjusted p and n, to the printed digit."""
     rows = Rows((place / "report.html").read_text()).found["view-compare"]
-    shown = {tuple(row[:6]) for row in rows if len(row) > 6}
+    shown = {tuple(row[:5]) for row in rows if len(row) > 5}
     record = json.loads(judgebench(["compare", "one", "other", "--format", "json"], cwd=place).stdout)
     listed = [one for task in record["tasks"] for one in task["differences"]]
     for one in listed:
         ends = one["low"], one["high"]
         assert (
-            one["metric"],
-            one["group"] or "",
+            f"{one['group']} {one['metric']}" if one["group"] else one["metric"],
             figure(one["difference"], one["unit"], signed=True),
             "" if ends[0] is None else interval(*ends, one["unit"], signed=True),
             "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p "),

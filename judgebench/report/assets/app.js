@@ -94,7 +94,9 @@ async function showView() {
   const task = label ? taskCalled(label) : report.tasks[0];
   if (!task) return missing(`This report has no task ${label}. It has ${report.tasks.map((/** @type {any} */ one) => one.label).join(", ")}.`);
   if (name === "samples") {
-    const view = el("div", {}, el("h1", { tabindex: "-1" }, `Samples of ${visible(task.label)}`), listView(report, task, settings, (next, replace) => go(address(["samples", task.label], next), replace)));
+    const before = parsed(shown).path;
+    const from = before[0] === "s" && before[1] === task.label && !searching ? task.ids.indexOf(before[2]) : -1;
+    const view = el("div", {}, el("h1", { tabindex: "-1" }, `Samples of ${visible(task.label)}`), listView(report, task, settings, (next, replace) => go(address(["samples", task.label], next), replace), from));
     place(view, `Samples of ${visible(task.label)}`, shown.split("?")[0] !== location.hash.split("?")[0]);
     shown = location.hash;
     if (searching) document.getElementById("search")?.focus();

@@ -10,15 +10,16 @@ const ROW = 34;
 const SPARE = 8;
 /** Milliseconds between two drawings of a list that grows. */
 const PAUSE_BETWEEN = 200;
-const SYMBOLS = { win: "\u25b2", tie: "\u25c6", loss: "\u25bc", passed: "\u2713", failed: "\u2717", "": "" };
+const SYMBOLS = { win: "\u25b2", tie: "\u25c6", loss: "\u25bc", passed: "\u2713", failed: "\u2717", "no answer": "\u2205", unread: "?", "": "" };
 
 /**
  * @param {any} report
  * @param {any} task
  * @param {Map<string, string>} settings
  * @param {(settings: Map<string, string>, replace: boolean) => void} go
+ * @param {number} from the place of the sample that one comes back from; -1 for none
  */
-export function listView(report, task, settings, go) {
+export function listView(report, task, settings, go, from) {
   const run = runOf(task, settings.get("run"), 0);
   const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
   const places = { all: chosen(task, settings) };
@@ -28,7 +29,7 @@ export function listView(report, task, settings, go) {
   const columns = shownRuns(task, run, vs);
   const table = el(
     "div",
-    { role: "table", class: "samples", "aria-label": `samples of ${task.label}`, "aria-rowcount": places.all.length + 1 },
+    { role: "table", class: `samples of${columns.length}`, "aria-label": `samples of ${task.label}`, "aria-rowcount": places.all.length + 1 },
     el("div", { role: "rowgroup" }, head(report, task, columns)),
     sizer,
   );
@@ -37,12 +38,12 @@ export function listView(report, task, settings, go) {
   const draw = () => {
     sizer.style.height = `${places.all.length * ROW}px`;
     const top = Math.max(0, -sizer.getBoundingClientRect().top);
-    const from = Math.floor(top / ROW);
+    const start = Math.floor(top / ROW);
     const to = Math.min(places.all.length, Math.ceil((top + window.innerHeight) / ROW));
-    if (from >= first && to <= last) return;
+    if (start >= first && to <= last) return;
     const held = rows.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : undefined;
-    [first, last] = [Math.max(0, from - SPARE), Math.min(places.all.length, to + SPARE)];
-    rows.replaceChildren(...places.all.slice(first, last).map((place, at) => row(report, task, place, first + at, columns, settings)));
+    [first, last] = [Math.max(0, start - SPARE), Math.min(places.all.length, to + SPARE)];
+    rows.replaceChildren(...places.all.slice(first, last).map((place, at) => row(report, task, place, first + at, columns, settings, place === from)));
     if (held) [...rows.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus({ preventScroll: true });
   };
   const view = el("div", { class: "list" }, filters(report, task, settings, go), count, table);
@@ -59,7 +60,13 @@ export function listView(report, task, settings, go) {
     draw();
     table.setAttribute("aria-rowcount", String(places.all.length + 1));
   });
-  requestAnimationFrame(draw);
+  requestAnimationFrame(() => {
+    const at = places.all.indexOf(from);
+    sizer.style.height = `${places.all.length * ROW}px`;
+    if (at >= 0) window.scrollTo(0, window.scrollY + sizer.getBoundingClientRect().top + at * ROW - window.innerHeight / 2);
+    draw();
+    /** @type {HTMLElement | null} */ (rows.querySelector("[aria-current] a"))?.focus({ preventScroll: true });
+  });
   return view;
 }
 
@@ -122,15 +129,15 @@ function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {num
   return el("div", { role: "row", class: "row head" }, names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at] }, visible(name))));
 }
 
-/** @param {any} report @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings */
-function row(report, task, place, at, columns, settings) {
+/** @param {any} report @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings @param {boolean} current */
+function row(report, task, place, at, columns, settings, current) {
   const cells = columns.map((run) => {
     const said = outcome(task, place, run);
     const unread = task.flags[run][place] & 2;
     const failed = task.flags[run][place] & 1;
     const value = task.values[run][place];
-    const words = failed ? "no answer" : value == null && unread ? "unread" : said ? `${SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (said)]} ${said}` : "";
-    return el("span", { role: "cell", class: `number ${said}` }, words, " ", figure(value));
+    const word = failed ? "no answer" : value == null && unread ? "unread" : said;
+    return el("span", { role: "cell", class: `number ${said}` }, SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (word)], " ", el("span", { class: "word" }, word), " ", figure(value));
   });
   if (columns.length > 1) {
     const moved = change(task, place, columns[0], columns[1]);
@@ -140,7 +147,7 @@ function row(report, task, place, at, columns, settings) {
   const groups = task.in[place].map((/** @type {number} */ group) => task.groups[group].replace(/^[^=]*=/, "")).join(", ");
   const made = el(
     "div",
-    { role: "row", class: "row", "aria-rowindex": at + 2 },
+    { role: "row", class: "row", "aria-rowindex": at + 2, "aria-current": current && "true" },
     el("span", { role: "cell", class: "id" }, link),
     el("span", { role: "cell", class: "prompt", dir: "auto" }, visible(task.prompts[place])),
     el("span", { role: "cell", class: "group" }, visible(groups)),
