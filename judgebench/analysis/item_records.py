@@ -92,6 +92,11 @@ class SwappedGame(Struct, frozen=True, kw_only=True):
         """Whether the verdict depends on the order."""
         return self.candidate_first != self.baseline_first
 
+    @property
+    def reverses(self) -> bool:
+        """Whether each order has another winner: no tie in either."""
+        return self.changes and "tie" not in (self.candidate_first, self.baseline_first)
+
 
 class Sample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that a run and its files know of one item."""

@@ -125,20 +125,22 @@ def _of_orders(label: str, run: int, tally: _Tally) -> Iterator[Fact]:
     swapped = swapped_games(tally.games, tally.verdict_of)
     if not swapped:
         return
-    changed = [game.example_id for game in swapped if game.changes]
-    both, apart = len({game.example_id for game in swapped}), len(set(changed))
+    changed = [game for game in swapped if game.changes]
+    both = len({game.example_id for game in swapped})
     yield Fact(
         "both orders see the same winner",
         f"{percent(1 - len(changed) / len(swapped), 1)} of {len(swapped):,} pairs of games",
         address("samples", label, run=run, f="pairs"),
         both,
     )
-    yield Fact(
-        "contradict themselves when the order changes",
-        f"{len(changed):,} pairs of games, in {apart:,} samples",
-        address("samples", label, run=run, f="orders") if changed else "",
-        apart,
-    )
+    for words, games, doubt in (
+        ("contradict themselves when the order changes", changed, "orders"),
+        ("of these, reverse the winner", [game for game in changed if game.reverses], "reversed"),
+        ("of these, have a tie in one order", [game for game in changed if not game.reverses], "tied"),
+    ):
+        apart = len({game.example_id for game in games})
+        told = f"{len(games):,} pairs of games, in {apart:,} samples"
+        yield Fact(words, told, address("samples", label, run=run, f=doubt) if games else "", apart)
 
 
 def _of_judges(label: str, run: int, tally: _Tally) -> Iterator[Fact]:

@@ -31,7 +31,7 @@ LEAST_QUOTED = 24
 LEARNT = 60
 """From so many samples it is learnt which words of prompts are those of every sample."""
 OUTCOMES = {"": 0, "win": 1, "tie": 2, "loss": 3, "passed": 4, "failed": 5}
-FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING, PAIRS = (1 << bit for bit in range(8))
+FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING, PAIRS, REVERSED, TIED = (1 << bit for bit in range(10))
 MOST_LABELS = 64
 """So many different labels of verdicts can be filtered by."""
 
@@ -297,6 +297,8 @@ def flags(sample: Sample) -> int:
     found |= UNREAD if any(one.value is None and one.state != "skipped" for one in sample.judgements) else 0
     found |= ORDERS if any(game.changes for game in sample.swapped) else 0
     found |= PAIRS if sample.swapped else 0
+    found |= REVERSED if any(game.reverses for game in sample.swapped) else 0
+    found |= TIED if any(game.changes and not game.reverses for game in sample.swapped) else 0
     found |= CUT if "length" in answer.finish_reasons else 0
     found |= JUDGES if len(by_judge) > 1 and _disagree(sample) and len(ends) > 1 else 0
     found |= INTEGRITY if not found & FAILED and not "".join(answer.turns).strip() else 0

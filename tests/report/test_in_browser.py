@@ -343,6 +343,8 @@ def test_filters_stand_in_the_address(look: Look) -> None:
         ({"f": "orders"}, 0, 4),
         ({"f": "orders"}, 1, 1),
         ({"f": "pairs"}, 1, 3),
+        ({"f": "reversed"}, 1, 1),
+        ({"f": "tied"}, 1, 0),
         ({"f": "unread"}, 1, 1),
         ({"f": "error"}, 1, 0),
         ({"v": "win"}, 1, 1),
@@ -467,7 +469,7 @@ def test_answers_can_be_read_before_they_are_compared(look: Look) -> None:
 def test_both_orders_of_a_comparison_are_beside_each_other(look: Look) -> None:
     """Each game says whether the candidate was shown first, who wins, the judge's words, and whether they agree."""
     words = look.go(address("s", ARENA, "starter-02", run=1)).words()
-    assert "contradict each other" in words
+    assert "contradict each other: the winner is reversed: " in words
     assert "candidate shown first" in words
     assert "candidate shown second" in words
     assert look.page.locator("details.run[open] .game").count() >= 2

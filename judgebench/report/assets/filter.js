@@ -2,7 +2,7 @@
 // Which samples are listed, and in which order. Pure functions over the columns of the index.
 
 export const OUTCOMES = ["", "win", "tie", "loss", "passed", "failed"];
-export const FLAGS = { error: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64, pairs: 128 };
+export const FLAGS = { error: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64, pairs: 128, reversed: 256, tied: 512 };
 
 /** From so many characters on, whole texts are searched. */
 export const LEAST_TYPED = 3;

@@ -202,6 +202,8 @@ function filters(report, task, settings, go) {
   const doubts = [
     ["", "all"],
     ["orders", "contradicts itself when the order changes"],
+    ["reversed", "the other order reverses the winner"],
+    ["tied", "a tie in one order only"],
     ["judges", "judges disagree"],
     ["unread", "unread verdicts"],
     ["error", "no answer"],

@@ -180,9 +180,11 @@ function markSpans(turn, spans) {
 /** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open @param {boolean} raw */
 function verdicts(report, task, found, at, number, open, raw) {
   const part = found.parts[at];
-  const swapped = part.swapped.map((/** @type {any} */ game) =>
-    el("p", { class: game.candidate_first === game.baseline_first ? "quiet" : "doubt" }, game.candidate_first === game.baseline_first ? `Both orders agree: ${game.candidate_first}.` : `The orders contradict each other: ${game.candidate_first} when shown first, ${game.baseline_first} when shown second.`),
-  );
+  const swapped = part.swapped.map((/** @type {any} */ game) => {
+    const ends = [game.candidate_first, game.baseline_first];
+    if (ends[0] === ends[1]) return el("p", { class: "quiet" }, `Both orders agree: ${ends[0]}.`);
+    return el("p", { class: "doubt" }, `The orders contradict each other${ends.includes("tie") ? " by a tie" : ": the winner is reversed"}: ${ends[0]} when shown first, ${ends[1]} when shown second.`);
+  });
   const values = part.values.map(([name, value]) => el("li", {}, el("span", { class: "quiet" }, visible(name)), " ", figure(value, value && Math.abs(value) < 1 ? 4 : 2)));
   const listed = el("ul", { class: "values" }, values);
   const judged = part.judgements.length > 1 && part.judgements.every((/** @type {any} */ one) => one.about.length && one.shown.length < 2);
