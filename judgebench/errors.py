@@ -40,6 +40,14 @@ class UsageError(JudgebenchError):
     """
 
 
+class UnfilledPrompt(UsageError):
+    """A prompt that cannot be filled with the texts of a case, or says nothing with them. Its case fails alone.
+
+    >>> isinstance(UnfilledPrompt("it would have more than 2,000,000 characters"), UsageError)
+    True
+    """
+
+
 class RecordError(UsageError):
     """A line or row of a file is wrong; ``path`` and ``line`` say where.
 

@@ -4,10 +4,11 @@ The prompts themselves are in the benchmarks' folders.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
@@ -39,32 +40,69 @@ def distinctive_lines(template: str, markers: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(line for line in lines if len(line) >= 12 and not any(marker in line for marker in markers)))
 
 
+BLOCKS = ("system", "user")
+"""The blocks of a judge's template, in the order in which they are sent."""
+
+
+def not_sent(tree: nodes.Template) -> tuple[str, int | None] | None:
+    """What of a judge's template would not be sent, or that it asks nothing, with the line; ``None`` if all is well.
+
+    A template without blocks is the user's message as a whole.
+    """
+    blocks = [node for node in tree.body if isinstance(node, nodes.Block)]
+    for block in blocks:
+        if block.name not in BLOCKS:
+            return f"the block {block.name!r} is not sent; a prompt has the blocks user and system", block.lineno
+    if blocks and "user" not in [block.name for block in blocks]:
+        return "it has no block user", None
+    for node in tree.body:
+        if blocks and not isinstance(node, nodes.Block) and not _is_blank(node):
+            return "only text in the blocks user and system is sent, and there is some outside", node.lineno
+    asked = [node for block in blocks if block.name == "user" for node in block.body] if blocks else tree.body
+    if all(map(_is_blank, asked)):
+        return f"{'its block user' if blocks else 'it'} is empty", None
+    return None
+
+
+def _is_blank(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and all(
+        isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
+    )
+
+
 class HousePrompt:
-    """A judge prompt of our own: a Jinja file in a benchmark's folder with the block ``user`` and maybe ``system``."""
+    """A judge prompt in a benchmark's folder: a Jinja file with the block ``user`` and maybe ``system``, or without
+    blocks the user's message.
+    """
 
     def __init__(self, path: Path) -> None:
         text = path.read_text("utf-8")
         self.sha256 = sha256_hex(text.encode())
         self.fragments = distinctive_lines(text, ("{{", "{%", "{#"))
         self._name = path.name
-        self._template = _ENVIRONMENT.from_string(text)
+        try:
+            self._template = _ENVIRONMENT.from_string(text)
+            lost = not_sent(_ENVIRONMENT.parse(text))
+        except TemplateError as error:
+            lost = f"it is no Jinja template: {error}", getattr(error, "lineno", None)
+        if lost is not None:
+            problem, line = lost
+            raise UsageError(f"the prompt template {self._name}{f', line {line}' if line else ''}: {problem}")
 
     def messages(self, **values: str) -> tuple[Message, ...]:
         """The chat messages with the values filled in and outer whitespace removed."""
-        return tuple(
-            Message(role=role, content=self._render(role, values))
-            for role in ("system", "user")
-            if role in self._template.blocks
-        )
+        parts = {role: self._template.blocks[role] for role in BLOCKS if role in self._template.blocks}
+        parts = parts or {"user": self._template.root_render_func}
+        return tuple(Message(role=role, content=self._render(part, values)) for role, part in parts.items())
 
     def pair(self, case: Case) -> tuple[Message, ...]:
         """The messages of a prompt that shows ``instruction``, ``answer_1`` and ``answer_2``."""
         first, second = case.answers
         return self.messages(instruction=case.example.instruction, answer_1=first.text, answer_2=second.text)
 
-    def _render(self, block: str, values: Mapping[str, str]) -> str:
+    def _render(self, part: Callable[[Context], Iterator[str]], values: Mapping[str, str]) -> str:
         try:
-            return "".join(self._template.blocks[block](self._template.new_context(dict(values)))).strip()
+            return "".join(part(self._template.new_context(dict(values)))).strip()
         except TemplateError as error:
             raise UsageError(f"the prompt template {self._name} cannot be filled: {error}") from error
 

@@ -9,6 +9,7 @@ and labels lie in its own folder.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from judgebench.errors import UnfilledPrompt
 from judgebench.judges.reminders import reminded
 from judgebench.judges.scorers import read_scores
 from judgebench.records import Case, Completion, Request, Verdict
@@ -68,6 +69,18 @@ def read_replies(judge: Judge, case: Case, replies: Sequence[Completion], thinki
     return judge.read(case, _attempts(judge, case, tuple(map(without_thinking, replies, parts)))[-1])
 
 
+def first_request(judge: Judge, case: Case) -> Request:
+    """Write the request for a case. Raises :class:`UnfilledPrompt` for one that asks nothing: it would be paid, too."""
+    request = judge.ask(case)
+    if not any(message.role != "system" and message.content.strip() for message in request.messages):
+        found = "only a system message" if any(m.content.strip() for m in request.messages) else "no text"
+        raise UnfilledPrompt(
+            f"the judge {judge.name!r} would be asked nothing: what is to be sent to it has {found}. It is not sent; "
+            "its prompt has to make a user's message of the case"
+        )
+    return request
+
+
 def next_step(
     judge: Judge, case: Case, replies: Sequence[Completion], thinking: Thinking = AUTO, reasks: int | None = None
 ) -> Request | Verdict:
@@ -76,7 +89,7 @@ def next_step(
     ``reasks`` is how often the judge is asked again beyond its own protocol; the default is :func:`usual_reasks`.
     """
     if not replies:
-        return judge.ask(case)
+        return first_request(judge, case)
     if replies[-1].error:
         return Verdict(value=None, error=replies[-1].error)
     verdict = read_replies(judge, case, replies, thinking)

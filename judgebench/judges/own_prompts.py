@@ -15,8 +15,8 @@ from jinja2 import StrictUndefined, TemplateError, meta, nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
-from judgebench.data.prompts import distinctive_lines, fill
-from judgebench.errors import UsageError
+from judgebench.data.prompts import BLOCKS, distinctive_lines, fill, not_sent
+from judgebench.errors import UnfilledPrompt, UsageError
 from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Case, Message
 
@@ -28,7 +28,6 @@ DEEPEST = 60
 """How deep the parts of a template may lie within each other: whatever walks through them calls itself for each."""
 LONGEST_FILLED = 32 * 2**20
 """Longest prompt of a user's own that is sent, in characters."""
-BLOCKS = ("system", "user")
 TURNS = "turns"
 FILTERS = (
     "capitalize",
@@ -122,10 +121,6 @@ NUMBERED_PAIR = CaseTexts(
     of=lambda case: {"answer_1": case.answers[0].text, "answer_2": case.answers[1].text},
 )
 """Pairs whose bundled prompt numbers the answers."""
-
-
-class UnfilledPrompt(UsageError):
-    """A prompt that cannot be filled with the texts of a case."""
 
 
 # -- templates
@@ -302,19 +297,8 @@ class OwnPrompt:
 
     def _require_simple(self, tree: nodes.Template) -> None:
         """Raise :class:`UsageError` unless the template keeps to the language of this module."""
-        blocks = [node for node in tree.body if isinstance(node, nodes.Block)]
-        for block in blocks:
-            if block.name not in BLOCKS:
-                raise self._error(
-                    f"the block {block.name!r} is not sent; a prompt has the blocks user and system", block.lineno
-                )
-        if blocks and "user" not in [block.name for block in blocks]:
-            raise self._error("it has no block user")
-        for node in tree.body:
-            if blocks and not isinstance(node, nodes.Block) and not _is_blank(node):
-                raise self._error(
-                    "only text in the blocks user and system is sent, and there is some outside", node.lineno
-                )
+        if (lost := not_sent(tree)) is not None:
+            raise self._error(*lost)
         count = sum(1 for _ in tree.find_all(nodes.Name))
         if count > MOST_NAMES:
             raise self._error(f"it names texts {count:,} times; a judge prompt does so {MOST_NAMES:,} times at most")
@@ -453,12 +437,6 @@ class _Within:
                 return next((kind for kind in ("answer", "question") if kind in found), None)
         kind = next(iter(kinds), None)
         return None if presence and kind == "question" else kind
-
-
-def _is_blank(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Output) and all(
-        isinstance(part, nodes.TemplateData) and not part.data.strip() for part in node.nodes
-    )
 
 
 def split_chatml(text: str) -> tuple[Message, ...]:

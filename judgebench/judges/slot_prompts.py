@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from judgebench.codec import canonical_hash
 from judgebench.data.prompts import distinctive_lines
-from judgebench.judges.own_prompts import CAN_BE_LEFT_OUT, LONGEST_FILLED, OwnPrompt, UnfilledPrompt
+from judgebench.errors import UnfilledPrompt
+from judgebench.judges.own_prompts import CAN_BE_LEFT_OUT, LONGEST_FILLED, OwnPrompt
 from judgebench.records import Message
 
 Filling = Literal["replace", "format"]

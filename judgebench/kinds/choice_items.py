@@ -11,9 +11,9 @@ import msgspec
 from judgebench.data.resources import resource
 from judgebench.data.rows import FileRow, read_rows
 from judgebench.display import did_you_mean
-from judgebench.errors import UsageError
+from judgebench.errors import UnfilledPrompt, UsageError
 from judgebench.files import read_text
-from judgebench.judges.own_prompts import OwnPrompt, UnfilledPrompt
+from judgebench.judges.own_prompts import OwnPrompt
 from judgebench.kinds.items import read_items, texts_of
 from judgebench.kinds.task_files import FILE_BYTES, TaskFile
 from judgebench.records import Example, Message, Sampling

@@ -16,8 +16,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from judgebench.errors import UnfilledPrompt
 from judgebench.grading.pool import GradingPool
-from judgebench.judges.own_prompts import UnfilledPrompt
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Request, Verdict

@@ -16,7 +16,7 @@ from judgebench import tasks
 from judgebench.codec import encode
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.grading.pool import GradingPool
-from judgebench.judges import Judge
+from judgebench.judges import Judge, first_request
 from judgebench.records import Case, Completion, Example, Generation, Judgement, Sampling, Score, Verdict
 from judgebench.task import Task, TaskData
 from judgebench.task.answers import text_answers
@@ -353,7 +353,7 @@ def _cases(subject: StarterTask) -> None:
 def _judges(subject: StarterTask) -> None:
     for case in subject.cases:
         for judge in (subject.data.judges[case.judge], subject.data.judges[case.judge].constrained()):
-            request = judge.ask(case)
+            request = first_request(judge, case)
             _require(request == judge.ask(case), f"{case.id} is not asked in the same words twice")
             _require(request.messages[-1].role == "user", f"the prompt of {case.id} does not end with a user's message")
             for reply in UNREADABLE:

@@ -1,10 +1,15 @@
 """Filled-in text stays text."""
 
+from pathlib import Path
+
 import pytest
 
 from judgebench import tasks
 from judgebench.data.prompts import HousePrompt, distinctive_lines, fill
-from judgebench.errors import UsageError
+from judgebench.errors import UnfilledPrompt, UsageError
+from judgebench.judges import next_step
+from judgebench.judges.text import TextJudge
+from judgebench.records import Answer, Case, Example, Message, Request, Sampling, Verdict
 
 TOKENS = ("{question}", "{answer}")
 
@@ -70,3 +75,57 @@ def test_a_value_that_the_prompt_wants_and_does_not_get_is_an_error() -> None:
     """An undefined name is not an empty string."""
     with pytest.raises(UsageError, match="'answer_2' is undefined"):
         HousePrompt(tasks.folder("alpacaeval") / "pairwise_label.j2").messages(instruction="I", answer_1="ONE")
+
+
+def test_a_template_without_blocks_is_the_users_message(tmp_path: Path) -> None:
+    """As a whole, as in every other place that takes a judge's template."""
+    (tmp_path / "judge.j2").write_text("\nRate {{ answer }} of {{ instruction }}.\n")
+    (message,) = HousePrompt(tmp_path / "judge.j2").messages(instruction="I", answer="{% block user %}")
+    assert (message.role, message.content) == ("user", "Rate {% block user %} of I.")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{% block system %}You rate.{% endblock %}", "it has no block user"),
+        ("{% block user %}A{% endblock %}\nB", "there is some outside"),
+        ("{% block usr %}A{% endblock %}", "the block 'usr' is not sent"),
+        ("{% block system %}A{% endblock %}{% block user %}\n{% endblock %}", "its block user is empty"),
+        ("{# A #}", "it is empty"),
+        ("{% if", "line 1: it is no Jinja template"),
+    ],
+)
+def test_a_template_of_which_something_would_not_be_sent_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    """Where it is read, not after a judge was paid for an empty prompt."""
+    (tmp_path / "judge.j2").write_text(text)
+    with pytest.raises(UsageError, match=f"the prompt template judge.j2.*{problem}"):
+        HousePrompt(tmp_path / "judge.j2")
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        ((), "has no text"),
+        ((Message(role="user", content=" \n"),), "has no text"),
+        ((Message(role="system", content="You rate."), Message(role="user", content="")), "has only a system message"),
+    ],
+)
+def test_a_judge_is_never_asked_nothing(messages: tuple[Message, ...], found: str) -> None:
+    """Whoever wrote the request; the case fails alone."""
+
+    def read(case: Case, text: str) -> Verdict:
+        return Verdict(value=1.0)
+
+    judge = TextJudge(
+        name="mine",
+        messages=lambda case: messages,
+        prompt_sha256="",
+        sampling=Sampling(),
+        reading="",
+        read_text=read,
+    )
+    example = Example(id="1", messages=(Message(role="user", content="Q"),))
+    case = Case(id="1", judge="mine", example=example, answers=(Answer(model="candidate", turns=("A",)),))
+    assert isinstance(judge.ask(case), Request)
+    with pytest.raises(UnfilledPrompt, match=f"the judge 'mine' would be asked nothing: .*{found}"):
+        next_step(judge, case, ())
