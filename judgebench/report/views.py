@@ -66,6 +66,8 @@ class ScoreTable:
     judge: str
     published: tuple[str, ...]
     """Where the numbers come from that are drawn as hollow marks."""
+    by_upstream: tuple[str, ...]
+    """Numbers that upstream's rule, with which the published ones were made, makes otherwise."""
     without: tuple[str, ...]
     """Numbers of groups that no run has, and why."""
 
@@ -103,6 +105,7 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
         rows=rows,
         judge=judges_of(task),
         published=tuple(dict.fromkeys(one.source for one in published.values())),
+        by_upstream=tuple(_by_upstream(report, task)),
         without=tuple(
             dict.fromkeys(
                 f"{metric} by {(group or '').partition('=')[0]}: {_reason(by_run, (metric, group))}"
@@ -111,6 +114,16 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
             )
         ),
     )
+
+
+def _by_upstream(report: Report, task: TaskReport) -> Iterator[str]:
+    for run, opened in zip(task.runs, task.opened, strict=True):
+        for score in opened.task.scores:
+            found = score.upstream
+            if score.group is None and found is not None and found.value != score.value:
+                ours, theirs = figure(score.value, score.unit), figure(found.value, score.unit)
+                why = printable(f": {found.reason}", 300) if found.reason else ""
+                yield f"{score.metric} of {report.names[run]} is {ours} by our rule, {theirs} by upstream's{why}"
 
 
 def _reason(by_run: Sequence[Mapping[tuple[str, str | None], Score]], key: tuple[str, str | None]) -> str:

@@ -5,6 +5,7 @@ import gzip
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,20 @@ def test_scores_are_those_of_the_run_folders(place: Path) -> None:
             around = "" if score["low"] is None else f" ({interval(score['low'], score['high'], score['unit'])})"
             cells.append(figure(score["value"], score["unit"]) + around)
         assert (first["group"] or first["metric"], *cells) in shown
+
+
+def test_numbers_that_upstream_makes_otherwise_are_named(place: Path) -> None:
+    """Published numbers follow its rule: whoever sees them beside ours is told both."""
+    shutil.copytree(place / "one", place / "otherwise")
+    path = place / "otherwise" / "results.json"
+    results = json.loads(path.read_text())
+    (strict,) = (one for one in results["scores"] if one["metric"] == "exact_match_strict" and not one["group"])
+    upstream = {key: strict[key] for key in ("stderr", "low", "high", "level", "method")}
+    strict["details"] = {**strict["details"], "upstream": {**upstream, "value": 12.5, "reason": "it rounds"}}
+    path.write_text(json.dumps(results))
+    judgebench(["report", "otherwise", "--html", "otherwise.html"], cwd=place)
+    told = f"is {figure(strict['value'], strict['unit'])} by our rule, 12.50 by upstream's: it rounds"
+    assert told in unescape((place / "otherwise.html").read_text())
 
 
 def test_differences_are_those_of_compare(place: Path) -> None:
