@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -76,13 +76,29 @@ class Layout:
     @property
     def chosen(self) -> tuple[tuple[str, str], ...]:
         """The columns that the user named, as keys with headings; a heading may be empty."""
-        pairs = [part.partition("=") for part in self.columns.split(",") if part.strip()]
-        return tuple((name.strip(), heading.strip()) for name, _, heading in pairs)
+        return self.named_among(())
+
+    def named_among(self, known: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """The same where these columns exist, whose own names may hold ``=``: the longest that fits is meant.
+
+        >>> Layout("rating category=a=A,n=N").named_among(["rating category=a"])
+        (('rating category=a', 'A'), ('n', 'N'))
+        """
+        keys = {tuple(map(key_of, name.split("="))) for name in known}
+        return tuple(_named(part, keys) for part in self.columns.split(",") if part.strip())
 
     @property
     def is_table(self) -> bool:
         """Whether CSV is to be the table that people see, and not the list of every number."""
         return bool(self.columns) or self.intervals != "column"
+
+
+def _named(part: str, keys: Container[tuple[str, ...]]) -> tuple[str, str]:
+    """A column with its heading. Without a known name, the name ends at the first ``=``."""
+    pieces = part.split("=")
+    ends = [end for end in range(len(pieces), 0, -1) if tuple(map(key_of, pieces[:end])) in keys]
+    end = ends[0] if ends else 1
+    return "=".join(pieces[:end]).strip(), "=".join(pieces[end:]).strip()
 
 
 def laid_out_for(sheets: Iterable[Sheet], layout: Layout, form: str) -> list[Sheet]:
@@ -94,7 +110,9 @@ def laid_out_for(sheets: Iterable[Sheet], layout: Layout, form: str) -> list[She
     layout.require_valid(form)
     given = list(sheets)
     if layout.chosen:
-        given = _with_columns(given, layout.chosen, form)
+        columns = [column for sheet in given for column in sheet.columns]
+        known = [name for column in columns for name in (column.name, column.key)]
+        given = _with_columns(given, layout.named_among(known), form)
     given = [sheet if layout.chosen else _without_further(sheet) for sheet in given]
     bold = form == "latex" if layout.bold is None else layout.bold
     written = [_bolded(_styled(sheet, layout), bold=bold) for sheet in given]

@@ -142,6 +142,15 @@ def test_columns_are_chosen_ordered_and_named() -> None:
         written(Layout(columns="model,speed"), "md")
 
 
+def test_a_column_whose_name_holds_an_equals_sign_can_be_named() -> None:
+    """As its heading stands there, with or without another one; the longest name that fits is meant."""
+    sheet = Sheet("", words("rating", "rating category=advice"), (("1", "2"),))
+    text = written(Layout(columns="rating category=advice=Advice,rating=All,rating category=advice"), "csv", sheet)
+    assert text.splitlines() == ["Advice,All,rating category=advice", "2,1,2"]
+    with pytest.raises(UsageError, match="--columns speed: no table"):
+        written(Layout(columns="rating,speed=x=y"), "csv", sheet)
+
+
 def test_chosen_columns_are_shown_where_the_summary_has_them_not() -> None:
     """Tables that stand aside for a summary come to the front, if only they have the columns; else they stay aside."""
     many = [Sheet(name, words("metric", "value"), (("m", "1"),), aside=True) for name in "abcd"]
