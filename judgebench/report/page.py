@@ -24,6 +24,7 @@ from judgebench.report.address import address
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
 from judgebench.report.judging import judge_views
+from judgebench.report.places import without_folders
 from judgebench.report.plots import key_of
 from judgebench.report.slices import encoded, packed, packed_samples
 
@@ -72,7 +73,7 @@ def templates() -> "jinja2.Environment":
     """The templates. Texts are made printable as they are written, unless they are escaped there by ``|e``."""
     import jinja2
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         finalize=_legible,
         loader=jinja2.FileSystemLoader(resource("templates") / "report"),
         autoescape=True,
@@ -80,6 +81,8 @@ def templates() -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    made.filters["without_folders"] = without_folders
+    return made
 
 
 def _legible(value: Any) -> Any:

@@ -1,9 +1,8 @@
 """What the page shows of numbers: pure functions from a report to the rows, plots and words of its views."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 
@@ -18,10 +17,10 @@ from judgebench.report.collect import Report, TaskReport
 from judgebench.report.explaining import Explaining, explaining
 from judgebench.report.ladders import Ladder, headline, ladder, ordered
 from judgebench.report.length_plots import NUMBERS, LengthView, length_view
+from judgebench.report.places import masked
 from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.published import Published, published_values
 
-SECRET = ("key", "token", "authorization", "password", "secret")
 OUTCOMES = ("win", "tie", "loss", "passed", "failed")
 MOST_COLUMNS = 4
 """More runs are the rows of the summary's tables, not their columns."""
@@ -378,16 +377,6 @@ def _facts(report: Report, number: int) -> Iterator[tuple[str, str]]:
     yield "versions", ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
     for task in run.tasks.values():
         yield f"{task.task_manifest.label}: protocol", task.task_manifest.protocol_hash
-
-
-def masked(words: Iterable[str]) -> Iterator[str]:
-    """The words of a command without secrets and without the user's home."""
-    home, hide = str(Path.home()), False
-    for word in words:
-        name, _, value = word.partition("=")
-        secret = any(part in name.lower() for part in SECRET) and "env" not in name.lower()
-        yield "***" if hide else f"{name}=***" if secret and value else word.replace(home, "~")
-        hide = secret and not value and name.startswith("-")
 
 
 # -- two runs of a task

@@ -25,7 +25,7 @@ def evaluated(folder: Path, name: str) -> None:
     """A run of the tiny model on the starter sets, with a judge."""
     words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", "alpacaeval,gsm8k"]
     seeds = ["--gen", f"seed={len(name)}"]
-    judgebench([*words, "--starter", "--limit", 4, "--out", name, *seeds], cwd=folder)
+    judgebench([*words, "--starter", "--limit", 4, "--out", folder / name, *seeds], cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,15 @@ def test_numbers_that_upstream_makes_otherwise_are_named(place: Path) -> None:
     judgebench(["report", "otherwise", "--html", "otherwise.html"], cwd=place)
     told = f"is {figure(strict['value'], strict['unit'])} by our rule, 12.50 by upstream's: it rounds"
     assert told in unescape((place / "otherwise.html").read_text())
+
+
+def test_a_page_does_not_say_where_files_lie(place: Path) -> None:
+    """Its commands and notes call folders by their last part: a page is sent to others."""
+    page = (place / "report.html").read_text()
+    assert "--out one --gen" in page
+    assert str(place.parent) not in page + "".join(
+        str(unpacked(text)) for name, text in blocks(page).items() if name != "end"
+    )
 
 
 def test_differences_are_those_of_compare(place: Path) -> None:
