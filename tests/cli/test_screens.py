@@ -81,6 +81,7 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     "tasks list": (("tasks", "list"), ALL, 0, ()),
     "tasks info": (("tasks", "info", "alpacaeval"), ALL, 0, ("metrics:",)),
     "tasks check": (("tasks", "check", str(REPOSITORY / "tests" / "fixtures" / "sums")), (80,), None, ()),
+    "batches list": (("batches", "list"), (80,), 0, ("no batches here",)),
     "judges list": (("judges", "list"), (80,), 0, ()),
     "judges info": (("judges", "info", "alpacaeval"), ALL, 0, ()),
     "judges suites": (("judges", "suites"), ALL, 0, ()),
