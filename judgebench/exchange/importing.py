@@ -59,7 +59,7 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
         return [_import_archive(path, settings.out, settings)]
     if not settings.tasks:
         raise UsageError("--task is missing; name the benchmark that the file belongs to, such as alpacaeval")
-    task, _ = tasks.load(tasks.parse_one_spec(settings.tasks))
+    task, _ = tasks.load(tasks.parse_one_spec(settings.tasks), starter=settings.starter)
     if form not in (*task.importers, *REPORTS, HUB):
         known = ", ".join(sorted({*task.importers, *REPORTS, HUB, "archive"}))
         raise UsageError(f"--from {form!r} is not a format that {task.name} can import; it can import: {known}")
@@ -71,8 +71,10 @@ def import_run(path: Path, form: str, settings: Settings) -> list[Results]:
     rows = read_rows(path) if form != HUB else FileRows()
     if reader:
         require_shape(rows, reader, tasks.parse_one_spec(settings.tasks))
+    # Whether these are numbers of the task needs no official file; the protocol of their run does.
+    reports = [] if reader else _reports(path, rows, form, task, settings)
     (loaded_task,) = load_tasks(dataclasses.replace(settings, fields={}))
-    every = _read(rows, reader, loaded_task) if reader else _reports(path, rows, form, loaded_task, settings)
+    every = _read(rows, reader, loaded_task) if reader else reports
     found = [i for i in every if settings.model in (None, i.candidate)]
     if not found:
         raise UsageError(f"{path} has nothing from the model {settings.model!r}")
@@ -212,9 +214,8 @@ def _read(rows: FileRows, reader: Reader, loaded_task: LoadedTask) -> list[Impor
     return [dataclasses.replace(own, notes=(*rows.notes, *own.notes)) for own in reader(rows, loaded_task.data)]
 
 
-def _reports(path: Path, rows: FileRows, form: str, loaded_task: LoadedTask, settings: Settings) -> list[Imported]:
+def _reports(path: Path, rows: FileRows, form: str, task: Task, settings: Settings) -> list[Imported]:
     """What a file of numbers says about a task: one record for each model."""
-    task = loaded_task.task
     if form in REPORTS:
         found = REPORTS[form](rows, task)
     else:

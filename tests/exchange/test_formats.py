@@ -475,6 +475,23 @@ def test_lm_eval_reads_its_results(tmp_path: Path) -> None:
     assert "|0.5000|" in row.replace(" ", "")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"), [("a,b\n1,2\n", "a row of scores was expected"), (None, "holds no number of")]
+)
+def test_a_file_without_the_tasks_numbers_is_refused_before_official_files_are_opened(
+    starter_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+) -> None:
+    """Here there is none, and it is not asked for."""
+    if text is None:
+        export_run(RunFolder(starter_runs / "gsm8k"), "csv", tmp_path / "scores.csv")
+    else:
+        (tmp_path / "scores.csv").write_text(text)
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "cache"))
+    settings = Settings(tasks="alpacaeval", offline=True, out=tmp_path / "run")
+    with pytest.raises(UsageError, match=said):
+        import_run(tmp_path / "scores.csv", "csv", settings)
+
+
 def test_pandas_reads_the_tables(starter_runs: Path, tmp_path: Path) -> None:
     """CSV and parquet hold the same scores."""
     pandas = pytest.importorskip("pandas")
