@@ -183,7 +183,7 @@ def _length(report: Report, task: TaskReport) -> Figure:
     if curve is None or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
     scale = curve.scale(task.opened[0].measures[task.measure].unit)
-    drawn = curves(curve.series, scale, task.measure, "", height=150.0, size=MARK, places=curve.places)
+    drawn = curves(curve.series, scale, task.measure, "", height=150.0, size=MARK, places=curve.places, width=WIDTH)
     broken = ", broken: by length alone" if any(one.fitted for one in curve.series) else ""
     body = [
         _text(4, 12, shortened(f"{task.measure} by length of the answer{broken}", 60)),
@@ -269,7 +269,12 @@ def _calibration(report: Report, task: TaskReport) -> Figure:
     if not series:
         raise UsageError(f"{task.label} has no pairs of verdicts in both orders, whose agreement could be drawn")
     body.append(
-        _at(0, 18, curves(series, Scale(0.0, 1.0), "confirmed by the other order", "", height=150.0, size=MARK), 160)
+        _at(
+            0,
+            18,
+            curves(series, Scale(0.0, 1.0), "confirmed by the other order", "", height=150.0, size=MARK, width=WIDTH),
+            160,
+        )
     )
     body += [_text(WIDTH * 0.1, 190, "0: sure of nothing", "faint"), _text(WIDTH - 4, 190, "1: sure", "faint", "end")]
     body += _legend(report, task, 198)
@@ -298,7 +303,7 @@ def _labelled(report: Report, task: TaskReport, paths: Sequence[Path]) -> Figure
             f"{', '.join(map(str, paths))}: no label is about an answer that these runs have a verdict on"
             + (f"; {strangers} are of other answers" if strangers else "")
         )
-    drawn = curves(series, Scale(0.0, 1.0), "people by the judge's share", "", height=150.0, size=MARK)
+    drawn = curves(series, Scale(0.0, 1.0), "people by the judge's share", "", height=150.0, size=MARK, width=WIDTH)
     body = [
         _text(4, 12, "people's share of wins, by the judge's share"),
         _at(0, 18, Markup('<line class="zero" x1="10%" x2="98%" y1="142" y2="8"/>'), 160),

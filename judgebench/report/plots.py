@@ -164,12 +164,16 @@ def curves(
     height: float = 180.0,
     size: float = MARK,
     places: Sequence[Place] = (),
+    width: float | None = None,
 ) -> Markup:
-    """Lines of values over a quantity that grows to the right, such as the length of answers."""
+    """Lines of values over a quantity that grows to the right, such as the length of answers.
+
+    Without a ``width`` in pixels lines are stretched to that of the page, whose style sheet keeps them equally thick.
+    """
     body = [_level(scale, tick, height) for tick in scale.ticks]
     body += [_upright(place, height) for place in places]
     for one in series:
-        body.append(_course(one, scale, height))
+        body.append(_course(one, scale, height, width))
         if not one.fitted:
             body += _points(one, scale, height, size)
     return drawing(body, height + (22 if places else 8), title, told)
@@ -199,16 +203,19 @@ def _across(x: float) -> float:
     return 10 + 88 * x
 
 
-def _course(one: Series, scale: Scale, height: float) -> Markup:
+def _course(one: Series, scale: Scale, height: float, width: float | None) -> Markup:
     known = [(x, value) for x, value, _, _ in one.points if value is not None]
     path = " ".join(
-        f"{'M' if not n else 'L'}{coord(100 * x)} {coord(_down(scale, value, height))}"
+        f"{'M' if not n else 'L'}{coord(100 * x if width is None else width * _across(x) / 100)} {coord(_down(scale, value, height))}"
         for n, (x, value) in enumerate(known)
     )
+    kind = " fitted" if one.fitted else ""
+    if width is not None:
+        return Markup('<g class="r{}"><path class="line{}" d="{}"/></g>').format(one.run % 6, kind, path)
     return Markup(
         '<svg x="10%" width="88%" height="{}" viewBox="0 0 100 {}" preserveAspectRatio="none" class="r{}">'
         '<path class="line{}" d="{}"/></svg>'
-    ).format(coord(height), coord(height), one.run % 6, " fitted" if one.fitted else "", path)
+    ).format(coord(height), coord(height), one.run % 6, kind, path)
 
 
 def _points(one: Series, scale: Scale, height: float, size: float) -> Iterator[Markup]:

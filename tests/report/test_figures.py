@@ -45,6 +45,7 @@ def drawn(place: Path, kind: str, code: int = 0) -> list[dict[str, str]]:
     assert {element.tag.rpartition("}")[2] for element in whole.iter()} <= {
         "svg", "title", "desc", "style", "text", "g", "line", "rect", "circle", "path",
     }  # fmt: skip
+    assert not any(element.get("preserveAspectRatio") for element in whole.iter()), "lines as thick as their slope"
     with (place / f"{kind}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
