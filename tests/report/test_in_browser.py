@@ -472,6 +472,8 @@ def test_both_orders_of_a_comparison_are_beside_each_other(look: Look) -> None:
     assert "contradict each other: the winner is reversed: " in words
     assert "candidate shown first" in words
     assert "candidate shown second" in words
+    for shown in ("A = builtin:tiny, B = ", ", B = builtin:tiny · candidate shown second"):
+        assert shown in words
     assert look.page.locator("details.run[open] .game").count() >= 2
     assert look.page.locator(".game strong", has_text="Both").count() > 0
 

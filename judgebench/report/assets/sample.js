@@ -212,7 +212,7 @@ const STATES = { reasked_and_read: "read after it was asked again", skipped: "kn
 function criteria(task, shared, part, raw) {
   const named = [...new Set(part.judgements.map((/** @type {any} */ one) => [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ")))].join("; ");
   const rows = part.judgements.map((/** @type {any} */ one) =>
-    el("tr", {}, el("td", { dir: "auto" }, asked(shared, part, one).map((text) => el("p", {}, textNodes(text)))), el("td", {}, el("strong", {}, textNodes(saidBy(one))), el("span", { class: "quiet" }, ` ${visible(placed(one))}`)), el("td", {}, repliesOf(task, shared, part, one, raw, false))),
+    el("tr", {}, el("td", { dir: "auto" }, asked(shared, part, one).map((text) => el("p", {}, textNodes(text)))), el("td", {}, el("strong", {}, textNodes(saidBy(one))), el("span", { class: "quiet" }, ` ${visible(placed(task, one))}`)), el("td", {}, repliesOf(task, shared, part, one, raw, false))),
   );
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "criteria" }, el("table", { class: "criteria" }, el("caption", {}, visible(named)), el("thead", {}, el("tr", {}, ["criterion", "verdict", "the judge's words"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows)));
 }
@@ -231,17 +231,18 @@ function saidBy(one) {
   return one.label && one.label !== value ? `${one.label} (${value})` : value;
 }
 
-/** Where a verdict stands among others: order, turn, repeat. @param {any} one */
-function placed(one) {
-  const against = one.shown.length === 2 ? one.shown[1 - one.candidate] : "";
-  const order = against ? `candidate shown ${one.candidate === 0 ? "first" : "second"}, against ${against}` : "";
-  return [order, one.turn > 1 ? `turn ${one.turn}` : "", one.repeat ? `repeat ${one.repeat}` : "", STATES[/** @type {"skipped"} */ (one.state)] || ""].filter(Boolean).join(" \u00b7 ");
+/** Where a verdict stands among others: order, turn, repeat. @param {any} task @param {any} one */
+function placed(task, one) {
+  const letters = task.labels.some((/** @type {string} */ label) => /^([mM]|rank \d)$/.test(label)) ? ["m", "M"] : task.labels.some((/** @type {string} */ label) => /[AB]/.test(label)) ? ["A", "B"] : ["first", "second"];
+  const who = one.shown.length === 2 ? one.shown.map((/** @type {string} */ name, /** @type {number} */ at) => `${letters[at]} = ${name}`).join(", ") : "";
+  const order = one.shown.length === 2 ? `candidate shown ${one.candidate === 0 ? "first" : "second"}` : "";
+  return [who, order, one.turn > 1 ? `turn ${one.turn}` : "", one.repeat ? `repeat ${one.repeat}` : "", STATES[/** @type {"skipped"} */ (one.state)] || ""].filter(Boolean).join(" \u00b7 ");
 }
 
 /** @param {any} task @param {any} shared @param {any} part @param {any} one @param {boolean} raw */
 function judgement(task, shared, part, one, raw) {
   const who = [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
-  const details = placed(one);
+  const details = placed(task, one);
   return el(
     "section",
     { class: `game ${one.outcome || ""}`, "aria-label": `verdict of ${who}` },
