@@ -139,7 +139,9 @@ def _style(name: str, found: Style) -> StyleView:
 
 
 def _several(found: SeveralRuns) -> Iterator[tuple[str, str]]:
-    pairs = f" of {found.pairs} pair{'s' if found.pairs != 1 else ''} of runs"
+    if found.pairs < 2:
+        return
+    pairs = f" of {found.pairs} pairs of runs"
     if found.separable is not None:
         yield f"pairs whose intervals of {found.metric} do not overlap", percent(found.separable) + pairs
     if found.paired_separable is not None:

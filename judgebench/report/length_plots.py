@@ -19,6 +19,8 @@ from judgebench.stats.clustered import cluster_totals, clustered_estimate
 from judgebench.stats.length_control import Coefficients, length_controlled_win_rate, shares_at_lengths
 
 NUMBERS = {"percent": (0.0, 100.0)}
+LEAST_MARKS = 3
+"""Through fewer marks no line is drawn."""
 FEATURES = ("np.tanh(std_delta_len)", "instruction_difficulty", "not_gamed_baseline.astype(float)")
 """What AlpacaEval's fit calls its coefficients: of length, of difficulty, and the rest."""
 
@@ -53,6 +55,8 @@ class LengthView:
     columns: tuple[str, ...]
     rows: tuple[LengthRow, ...]
     apart: tuple[Apart, ...]
+    few: tuple[str, ...]
+    """Which runs have too few marks for a line, and why."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class LengthCurve:
     """The axis, and the mean length of each run."""
     rows: Sequence[tuple[str, int, float, float | None, float | None, float | None]]
     """Run, tenth, mean length, mean value, low, high."""
+    few: tuple[str, ...]
+    """Which runs have too few marks for a line, and why."""
 
     def scale(self, unit: str) -> Scale:
         """That of the values."""
@@ -106,6 +112,7 @@ def length_view(report: Report, task: TaskReport) -> LengthView | None:
         columns=(task.measure, *controlled),
         rows=tuple(_row(report, task, place, controlled) for place in range(len(task.runs))),
         apart=tuple(_apart(task)),
+        few=curve.few,
     )
 
 
@@ -116,7 +123,7 @@ def length_curve(report: Report, task: TaskReport) -> LengthCurve | None:
     if not known:
         return None
     least, most = min(known), max(known)
-    series, rows = [], []
+    series, rows, few = [], [], []
     for place, (run, tenths) in enumerate(zip(task.runs, by_run, strict=True)):
         there = [(number, tenth) for number, tenth in enumerate(tenths) if tenth is not None and tenth.values]
         name = report.names[run]
@@ -128,9 +135,13 @@ def length_curve(report: Report, task: TaskReport) -> LengthCurve | None:
                 [(x, *tenth.point) for x, (_, tenth) in zip(at, there, strict=True)],
                 [address("samples", task.label, run=run, l=number) for number, _ in there],
                 [f"{name}: {tenth.point[0]:.2f} at {tenth.length:,.0f} characters" for _, tenth in there],
+                joined=len(there) >= LEAST_MARKS,
             )
         )
         rows += [(name, number + 1, tenth.length, *tenth.point) for number, tenth in there]
+        if len(there) < LEAST_MARKS:
+            few.append(_why_few(name, [tenth for _, tenth in there]))
+            continue
         shares = _fitted(task, place)
         fits = [[shares[name] for name in tenth.names if name in shares] for _, tenth in there]
         if any(fits):
@@ -139,7 +150,17 @@ def length_curve(report: Report, task: TaskReport) -> LengthCurve | None:
     means = [Place(_at(mean, least, most), f"{report.names[run]}: {mean:,.0f} characters on average", run)
              for place, run in enumerate(task.runs) if (mean := _mean_length(task, place)) is not None]  # fmt: skip
     ticks = [Place(_at(tick, least, most), f"{tick:,.0f}") for tick in _ticks(least, most)]
-    return LengthCurve(series, [*ticks, *means], rows)
+    return LengthCurve(series, [*ticks, *means], rows, tuple(few))
+
+
+def _why_few(name: str, there: Sequence[Tenth]) -> str:
+    n = sum(len(tenth.values) for tenth in there)
+    why = (
+        f"only {n} of its samples have a value"
+        if n < LEAST_MARKS
+        else f"answers of one length make one mark, and its {n:,} are of few"
+    )
+    return f"{name} has {len(there)} mark{'s' if len(there) != 1 else ''} and no line: {why}"
 
 
 def _at(length: float, least: float, most: float) -> float:

@@ -144,6 +144,8 @@ class Series:
     """What each point says when one looks at it closely; else its value."""
     fitted: bool = False
     """A fit, drawn as a broken line without marks."""
+    joined: bool = True
+    """Whether a line goes through the marks."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def curves(
     body = [_level(scale, tick, height) for tick in scale.ticks]
     body += [_upright(place, height) for place in places]
     for one in series:
-        body.append(_course(one, scale, height, width))
+        if one.joined:
+            body.append(_course(one, scale, height, width))
         if not one.fitted:
             body += _points(one, scale, height, size)
     return drawing(body, height + (22 if places else 8), title, told)
@@ -205,9 +208,10 @@ def _across(x: float) -> float:
 
 def _course(one: Series, scale: Scale, height: float, width: float | None) -> Markup:
     known = [(x, value) for x, value, _, _ in one.points if value is not None]
+    at = [100 * x if width is None else width * _across(x) / 100 for x, _ in known]
     path = " ".join(
-        f"{'M' if not n else 'L'}{coord(100 * x if width is None else width * _across(x) / 100)} {coord(_down(scale, value, height))}"
-        for n, (x, value) in enumerate(known)
+        f"{'M' if not n else 'L'}{coord(at[n])} {coord(_down(scale, value, height))}"
+        for n, (_, value) in enumerate(known)
     )
     kind = " fitted" if one.fitted else ""
     if width is not None:

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from judgebench.display import figure, interval, p_value, percent
+from judgebench.report import length_plots
 from judgebench.report import page as page_module
+from judgebench.report.collect import collect
 from judgebench.report.slices import LEFT_OUT
+from judgebench.run.reading import read_run
 from tests.commands import judgebench
 from tests.shared_data import SharedData
 
@@ -115,6 +118,18 @@ def test_a_page_does_not_say_where_files_lie(place: Path) -> None:
     assert str(place.parent) not in page + "".join(
         str(unpacked(text)) for name, text in blocks(page).items() if name != "end"
     )
+
+
+def test_too_few_marks_have_no_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a line nor a fit goes through fewer marks than a line needs; why they are few is said."""
+    report = collect([read_run(place / "one")], None)
+    task = next(one for one in report.tasks if one.label.startswith("alpacaeval"))
+    for least, drawn in ((1, True), (5, False)):
+        monkeypatch.setattr(length_plots, "LEAST_MARKS", least)
+        view = length_plots.length_view(report, task)
+        assert view is not None
+        assert ('class="line' in view.plot, view.few == (), "<circle" in view.plot) == (drawn, drawn, True)
+    assert "and no line: only 4 of its samples have a value" in view.few[0]
 
 
 def test_differences_are_those_of_compare(place: Path) -> None:
