@@ -32,7 +32,11 @@ def explained(error: Any) -> str:
         said = _about_words(said, words) or f"{' '.join(said.split()).rstrip('.')}."
         return f"{said} See `{command} --help`."
     known = [name for parameter in ctx.command.params if not parameter.hidden for name in parameter.opts]
-    near = nearest(flag, [*known, "--help"])
+    # Without the dashes, which every flag has: they would make short names alike.
+    bare = {name.lstrip("-"): name for name in [*known, "--help"]}
+    word = flag.lstrip("-")
+    begins = (name for name in sorted(bare, key=len, reverse=True) if re.match(rf"{re.escape(name)}[-_]", word))
+    near = bare.get(nearest(word, bare) or next(begins, ""))
     if near is not None:
         return f"`{command}` has no flag {flag}; did you mean {near}? `{command} --help` lists the flags."
     if not words:

@@ -488,6 +488,7 @@ def test_a_guessed_command_gets_the_right_one_named_once(command: Command, typed
         ("mt_bench", "judgebench eval --tasks mtbench"),
         ("gsm8k", "judgebench eval --tasks gsm8k"),
         ("eval --modle x", "--model"),
+        ("eval --out-dir x", "--out"),
         ("eval --task_s x", "--tasks"),
         ("compare a b --flipp 3", "--flips"),
         ("tasks info gsm8k --jsn", "--json"),
@@ -498,6 +499,14 @@ def test_a_misspelt_word_gets_the_nearest_named_once(command: Command, typed: st
     said = command(*shlex.split(typed)).paragraph
     assert said.count("did you mean") == 1
     assert f"did you mean {meant}?" in said.replace("`", "")
+
+
+@pytest.mark.parametrize("flag", ["--yes", "--num", "--zebra"])
+def test_a_flag_that_is_like_none_gets_none_named(command: Command, flag: str) -> None:
+    """A far one would only mislead."""
+    said = command("eval", flag).paragraph
+    assert "did you mean" not in said
+    assert f"`judgebench eval` has no flag {flag}. `judgebench eval --help` lists the flags." in said
 
 
 @pytest.mark.parametrize(
