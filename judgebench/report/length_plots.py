@@ -158,7 +158,7 @@ def _why_few(name: str, there: Sequence[Tenth]) -> str:
     why = (
         f"only {n} of its samples have a value"
         if n < LEAST_MARKS
-        else f"answers of one length make one mark, and its {n:,} are of few"
+        else f"its {n:,} answers are of few lengths, and those of one length make one mark"
     )
     return f"{name} has {len(there)} mark{'s' if len(there) != 1 else ''} and no line: {why}"
 
