@@ -60,6 +60,11 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
         generations[example.id] = Generation(example_id=example.id, model="", outputs=turns)
         if names["generator"] in row.fields:
             generators.add(row.text(names["generator"]))
+    if not matched and all(names["output"] in row.fields for row in rows):
+        raise rows[0].error(
+            f"no row of the file holds an answer under {names['output']!r}: every one is null or empty; fill them in, "
+            "or, if the answers stand in another field, name it with --fields output=FIELD"
+        )
     if not matched:
         raise rows[0].error(
             f"no row of the file holds an answer under {names['output']!r}; the fields of this one are: "

@@ -437,7 +437,11 @@ def test_the_candidate_is_the_generator_or_the_file(tmp_path: Path) -> None:
         ([{"id": "e0", "output": "x"}, {"id": "e9", "output": "x"}], 3, "'e9' is not one of"),
         ([ROWS[0], ROWS[1], ROWS[0]], 4, "has an answer already, at line 2"),
         ([ROWS[0], {**ROWS[1], "output": 7}], 3, "'output' must be a string, found 7"),
-        ([{**ROWS[0], "output": None}, {**ROWS[1], "output": []}], 2, "no row of the file holds an answer under 'outp"),
+        (
+            [{**ROWS[0], "output": None}, {**ROWS[1], "output": []}],
+            2,
+            "'output': every one is null or empty; fill them in",
+        ),
         ([ROWS[0], {**ROWS[1], "output": [None, 7]}, {**ROWS[2], "output": [7]}], 4, "'output' must be a string, or a"),
         ([ROWS[0], {**ROWS[1], "output": ["a", "b"]}], 3, "'output' has 2 of the 1 turns"),
         ([{"output": "x"}], 2, "each row of a file of answers needs 'output', and 'id' or 'instruction'"),
