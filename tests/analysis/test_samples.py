@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from judgebench.analysis.item_records import SwappedGame
 from judgebench.analysis.item_values import extremes, measure_called, measures, spread
 from judgebench.analysis.samples import Wanted, look_at, outcome_of, swapped_games
 from judgebench.data.sources import SourceFinder
@@ -69,16 +70,21 @@ def test_a_distribution_counts_few_values_and_gives_quartiles(run: Run) -> None:
     assert found.quartiles == tuple(np.quantile(known, (0, 0.25, 0.5, 0.75, 1)))
 
 
+def pairs_of(*games: Judgement) -> list[SwappedGame]:
+    """The pairs among games whose verdicts are those that were stored."""
+    return swapped_games(games, lambda game: game.verdict)
+
+
 def test_only_the_same_judgement_in_both_orders_is_a_pair() -> None:
     """Of one judge model, repeat and turn; an unread verdict makes none."""
-    (pair,) = swapped_games([game(1.0, 0), game(1.0, 1)])
+    (pair,) = pairs_of(game(1.0, 0), game(1.0, 1))
     assert (pair.candidate_first, pair.baseline_first, pair.changes) == ("win", "loss", True)
-    (pair,) = swapped_games([game(0.9, 0), game(0.2, 1)])
+    (pair,) = pairs_of(game(0.9, 0), game(0.2, 1))
     assert (pair.candidate_first, pair.baseline_first, pair.changes) == ("win", "win", False)
-    (pair,) = swapped_games([game(0.5, 0), game(0.2, 1)])
+    (pair,) = pairs_of(game(0.5, 0), game(0.2, 1))
     assert (pair.candidate_first, pair.changes) == ("tie", True)
     for other in (game(1.0, 1, repeat=1), game(1.0, 1, turn=2), game(1.0, 1, model="k"), game(None, 1)):
-        assert swapped_games([game(1.0, 0), other]) == []
+        assert pairs_of(game(1.0, 0), other) == []
 
 
 def test_an_outcome_is_the_candidate_s() -> None:

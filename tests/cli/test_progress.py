@@ -56,7 +56,7 @@ def test_a_run_in_a_terminal(columns: int, tmp_path: Path, start_chat_server: St
     all_of_it = rf". all \d+/24 · {speed}\$0\.\d+ of ≈\$0\.\d+\+? · ETA \d:\d\d\+? · \d:\d\d$"
     assert any(re.match(all_of_it, line) for line in together), together
     # Only the command at the end may be wider than the screen: it is copied in one piece.
-    (command,) = re.findall(r"  single items: [^\r\n]*", terminal.written)
+    (command,) = re.findall(r"(?:  single items: )?judgebench show [^\r\n]+", terminal.written)
     assert terminal.screen.wrapped == (len(command) - 1) // columns
     last = terminal.lines
     (answered,) = [line for line in last if re.match(f"✓ {ANSWERED}", line)]
