@@ -208,7 +208,7 @@ def file_name(name: str, identity: str) -> str:
     """A name for a file: what is legible of a name, and a hash that tells what is called alike apart.
 
     >>> file_name("org/My Model <7B>", "runs/a")
-    'org-My-Model-7B-22a53a2c'
+    'org-My-Model-7B-7c3ea947'
     """
     hashed = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{slug(name)[:LONGEST].strip('-.')}-{hashed}"
