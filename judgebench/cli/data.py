@@ -133,7 +133,7 @@ def _tasks_sheet(files: "Sequence[_File]") -> Sheet:
                 ", ".join(dict.fromkeys(file.host for file in own)),
             )
         )
-    columns = words("task") + figures("files", "size", "here") + words("licence", "from")
+    columns = words("task") + figures("files", "size") + words("here", "licence", "from")
     more = "+: and files whose size is not pinned; " if any(row[2].endswith("+") for row in rows) else ""
     notes = (f"{more}data list T shows the files of a task, --all all of them; data fetch T gets them",)
     return Sheet("", columns, tuple(rows), notes, asked=True)
