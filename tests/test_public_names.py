@@ -30,10 +30,10 @@ def test_no_module_hides_a_public_name() -> None:
 
 
 def test_every_error_that_a_function_raises_is_a_public_name() -> None:
-    """All but those that end a process or a command of several runs, which Python never sees."""
+    """All but those that end a process, a command of several runs or a single case, which Python never sees."""
     classes = filter(inspect.isclass, vars(errors).values())
     raised = {error.__name__ for error in classes if issubclass(error, BaseException)}
-    assert raised - set(judgebench.__all__) == {"Terminated", "Interrupted", "SeveralFailed"}
+    assert raised - set(judgebench.__all__) == {"Terminated", "Interrupted", "SeveralFailed", "UnfilledPrompt"}
 
 
 def test_the_page_on_statistics_names_every_module() -> None:
