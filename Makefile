@@ -6,7 +6,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval demo published test test-vllm check clean
+.PHONY: eval demo published test test-vllm test-suite check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
@@ -22,11 +22,13 @@ demo: $(VENV)/.smollm2
 published: $(STAMP)
 	$(BIN)/python scripts/published_numbers.py
 
-# The two environments are made at once: it is mostly waiting. The last line says how many tests were left out, and why:
-# hence the whole suite last.
+# The two environments are made at once, which is mostly waiting, and their tests run at once: the engine's need one core
+# and a third of the time. Each is printed when it has ended, the whole suite last, which says what was left out and why.
 test:
 	$(MAKE) -j2 $(VENV)/.tables $(VLLM_VENV)/.smollm2
-	$(MAKE) test-vllm
+	$(MAKE) -j2 --output-sync=target test-vllm test-suite
+
+test-suite: $(VENV)/.tables
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 # One thread, and the engine in the test's own process: on a few busy cores more of either is many times slower.
