@@ -26,7 +26,7 @@ def test_a_terminal_sees_what_each_task_measures(columns: int) -> None:
     """
     terminal = shown("tasks", "list", columns=columns)
     text = " ".join(terminal.text.split())
-    assert len(terminal.lines) < 5 * len(tasks.names())
+    assert len(terminal.lines) <= 5 * len(tasks.names())
     # Folded once: what is no name stands below the first sentence, and no word is left alone further left.
     further = [line for line in terminal.lines if line.startswith(" ")]
     assert {len(line) - len(line.lstrip()) for line in further} == {terminal.lines[0].index("How often")}
@@ -72,7 +72,7 @@ def test_the_files_fit_a_screen(columns: int) -> None:
     row for each file.
     """
     terminal = shown("data", "list", columns=columns)
-    assert len(terminal.lines) < 5 * len(tasks.names())
+    assert len(terminal.lines) <= 5 * len(tasks.names())
     assert re.search(r"gsm8k +│ +4 │ +4\.9 MB │ 0 of( 4)? +│ MIT +│ openai/grade-", terminal.text)
     (named,) = [line for line in shown("data", "list", "gsm8k", columns=columns).lines if " test " in line]
     assert re.search(r"test +│ 0\.7 MB │ no +│ MIT ", named)
