@@ -74,9 +74,9 @@ class Published:
         """The published answers."""
         return self.data / "alpacaeval" / "model_outputs" / "phi-2.json.gz"
 
-    def eval(self, server: Server, out: Path | str, *more: str) -> list[str]:
+    def eval(self, server: Server, out: Path | str, *more: str, tasks: str = "alpacaeval") -> list[str]:
         """Arguments of ``judgebench`` that evaluate the published answers with the server as judge."""
-        model = ["--model", f"file:{self.outputs}", "--tasks", "alpacaeval"]
+        model = ["--model", f"file:{self.outputs}", "--tasks", tasks]
         return ["eval", *model, *self.judge(server), "--out", str(out), *more]
 
     def judge(self, server: Server) -> list[str]:

@@ -445,8 +445,7 @@ def test_both_orders_are_two_calls_and_are_averaged(
     fixed one, so each example's preference is the mean of two known shares.
     """
     server = start_chat_server(replies=published.replies)
-    # The later --tasks counts.
-    judgebench(published.eval(server, run, "--tasks", "alpacaeval:order=both", "--limit", "20"))
+    judgebench(published.eval(server, run, "--limit", "20", tasks="alpacaeval:order=both"))
     expected = {}
     for call in published.calls:
         # The published reply is for the seeded order; in the other one the candidate stands in the other place.

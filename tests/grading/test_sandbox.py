@@ -1,5 +1,6 @@
 """What a program in the sandbox can do, and what it cannot."""
 
+import re
 import secrets
 import signal
 import socket
@@ -172,7 +173,8 @@ class Machine:
         assert self.connections == []
         assert self.victim.poll() is None
         status = Path(f"/proc/{self.victim.pid}/status").read_text()
-        assert "State:\tS" in status, "stopped, or traced"
+        assert re.search(r"^State:\s+[RSD] ", status, re.MULTILINE), status
+        assert re.search(r"^TracerPid:\s+0$", status, re.MULTILINE), status
         assert left_behind(self.file) == []
 
 
