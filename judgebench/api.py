@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
     from judgebench.report import collect
-    from judgebench.report.figures import Figure
+    from judgebench.report.figure_parts import Figure
     from judgebench.run import dry_run
     from judgebench.run.run_tasks import TaskFiles
     from judgebench.task import TaskData
@@ -432,7 +432,7 @@ class Report(_Tabular):
         return Path(out)
 
     def plot(self, kind: str, *, task: str | None = None, labels: Paths = ()) -> "Figure":
-        """A figure of one task, the first by default; ``kind`` and ``labels`` as ``judgebench plot`` takes them."""
+        """A figure of all tasks, or of one; ``kind`` and ``labels`` as ``judgebench plot`` takes them."""
         from judgebench.report.figures import figure_of
 
         return figure_of(self.record, kind, task, labels=[Path(path) for path in several(labels)])

@@ -47,6 +47,8 @@ def plot(
     found = renamed(read_runs(runs, task_files(files)).readable, options.run_names(names))
     drawn = figure_of(collect(found, finder, task=task), kind, task, labels=labels)
     written = write_figure(drawn, out, overwrite=overwrite)
+    for note in drawn.notes:
+        typer.echo(f"judgebench: {note}", err=True)
     if json:
         print_json({"written": [str(path) for path in written]})
     else:

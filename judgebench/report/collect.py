@@ -33,6 +33,7 @@ TEXTS = {
 """Texts that a page can leave out, in words."""
 LEVEL = 6
 """How hard samples are compressed, from 1 to 9: 1 takes a third of the time and a fifth more room."""
+NOT_COMPARED = "the runs are not compared"
 DIGITS = 5
 """Decimal places of samples' values in the page."""
 PROMPT_SHOWN = 140
@@ -230,7 +231,7 @@ def collect(
         try:
             comparison = compare(runs, adjust=adjust, task=task, finder=finder)
         except (UsageError, ModelError) as error:  # such as an official file that cannot be had here
-            notes.append(f"the runs are not compared: {error}")
+            notes.append(f"{NOT_COMPARED}: {error}")
     return Report(
         runs=tuple(runs),
         names=_names(runs),

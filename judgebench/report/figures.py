@@ -1,76 +1,54 @@
 """Figures for papers: the page's plots with their words, as one SVG that stands alone, and the data beside it.
 
-A figure is as wide as one column of a paper, and its text is of a size that can be read there.
+A figure is as wide as one column of a paper, and its text is of a size that can be read there. Each task that the runs
+have is a panel, and numbers of unlike scale never share an axis.
 """
 
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from csv import writer as csv_writer
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from statistics import fmean
 
-import numpy as np
 from markupsafe import Markup
 
-from judgebench.analysis.samples import share_of
-from judgebench.display import printable, ranks, shortened
+from judgebench.display import printable, ranks
 from judgebench.errors import UsageError
 from judgebench.models.local.checkpoints import import_extra
 from judgebench.records import Score
-from judgebench.report.collect import Report, TaskReport
+from judgebench.report.calibrations import calibration, labelled
+from judgebench.report.collect import NOT_COMPARED, Report, TaskReport
+from judgebench.report.figure_parts import (
+    EDGE,
+    MARK,
+    NAMES,
+    RULER,
+    UNITS,
+    WIDTH,
+    Figure,
+    Panel,
+    Rows,
+    at,
+    fitted,
+    frame,
+    name,
+    ruler,
+    stacked,
+    text,
+)
 from judgebench.report.ladders import certain_ranks, headline, ordered
 from judgebench.report.length_plots import NUMBERS, length_curve
-from judgebench.report.plots import Mark, Scale, Series, axis, curves, forest, scale_of, shape
+from judgebench.report.plots import Mark, Scale, curves, forest, scale_of
 from judgebench.report.views import comparison_of, matrix_counts
-from judgebench.run.labels import LEVEL, Labels, judged_shares, labelled_metric, read_labels, settled, weights_of
-from judgebench.stats.clustered import bounded_estimate, cluster_totals
-from judgebench.tasks import is_among, parse_one_spec
+from judgebench.tasks import is_among, parse_specs
 
-WIDTH = 340
-"""Pixels: 9 cm, the width of a column, at 96 to the inch."""
-NAMES = 128
-"""Pixels that the names at the left may take."""
-ROW = 20.0
-MARK = 3.5
-LONGEST_NAME = 22
-BINS = 5
-STYLE = (
-    "svg{font-family:Helvetica,Arial,sans-serif;font-size:10px;color:#000}text{fill:#000}"
-    ".axis{stroke:#ccc}.zero{stroke:#777;stroke-dasharray:3 3}.line{fill:none;stroke-width:1.5}"
-    ".fitted{stroke-dasharray:5 4}.mean{stroke-dasharray:1 3}"
-    ".r0{stroke:#0072b2;fill:#0072b2}.r1{stroke:#d55e00;fill:#d55e00}.r2{stroke:#009e73;fill:#009e73}"
-    ".r3{stroke:#cc79a7;fill:#cc79a7}.r4{stroke:#8a6d00;fill:#8a6d00}.r5{stroke:#56b4e9;fill:#56b4e9}"
-    ".cell{fill:#0072b2}.faint{fill:#555}"
-)
-
-Rows = list[tuple[object, ...]]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing, and the numbers in it."""
-
-    svg: str
-    columns: tuple[str, ...]
-    rows: Rows = field(default_factory=list)
-
-    @property
-    def csv(self) -> str:
-        """The numbers as CSV."""
-        text = io.StringIO()
-        table = csv_writer(text, lineterminator="\n")
-        table.writerow(self.columns)
-        table.writerows(self.rows)
-        return text.getvalue()
-
-    def _repr_svg_(self) -> str:
-        """The drawing, for notebooks."""
-        return self.svg
+ROW, MARK_ROW = 20.0, 12.0
+CELL = 52.0
+BANDS = 5
+"""Values that are more than so many are counted in bands."""
 
 
 def figure_of(report: Report, kind: str, task: str | None = None, *, labels: Sequence[Path] = ()) -> Figure:
-    """A figure of one task of a report: the one that is named, or the first.
+    """A figure of the tasks of a report, or of those that are named, in a panel each.
 
     ``labels`` are files of people's verdicts, with which a figure of calibration compares the judge's. Raises
     :class:`UsageError` if the report has no such task, or not what the figure shows.
@@ -78,13 +56,32 @@ def figure_of(report: Report, kind: str, task: str | None = None, *, labels: Seq
     if kind not in KINDS:
         raise UsageError(f"unknown kind of figure {kind!r:.40}; there are {', '.join(KINDS)}")
     if task is not None:
-        parse_one_spec(task)
+        parse_specs(task)
     named = [one for one in report.tasks if is_among(task, (one.label, *one.first.names))]
     if not named:
         raise UsageError(f"no run has the task {task!r:.80}; there are {', '.join(one.label for one in report.tasks)}")
     if labels and kind != "calibration":
         raise UsageError(f"labels by people are for a figure of calibration, and {kind} was asked for")
-    return _labelled(report, named[0], labels) if labels else KINDS[kind](report, named[0])
+    panels, without = list[tuple[str, Panel]](), list[str]()
+    for one in named:
+        try:
+            drawn = labelled(report, one, labels) if labels else KINDS[kind](report, one)
+            panels.append((one.label, drawn))
+        except UsageError as error:
+            without.append(f"not in the figure: {error}")
+    if not panels:
+        raise UsageError("; ".join(note.removeprefix("not in the figure: ") for note in without))
+    if len({panel.columns for _, panel in panels}) > 1:
+        listed = ", ".join(label for label, _ in panels)
+        raise UsageError(f"{kind} of {listed} would be of different runs in one table; name one task with --tasks")
+    return stacked(panels, report.names, kind, (*without, *_absent(report, named)))
+
+
+def _absent(report: Report, tasks: Sequence[TaskReport]) -> Iterator[str]:
+    there = {run for one in tasks for run in one.runs}
+    for number, run in enumerate(report.names):
+        if number not in there:
+            yield f"not in the figure: {run}, which has none of its tasks"
 
 
 def write_figure(found: Figure, place: Path, *, overwrite: bool = False) -> list[Path]:
@@ -122,277 +119,268 @@ def write_figure(found: Figure, place: Path, *, overwrite: bool = False) -> list
 # -- the kinds
 
 
-def _forest(report: Report, task: TaskReport) -> Figure:
-    """The headline metrics of each run, with intervals."""
+def _forest(report: Report, task: TaskReport) -> Panel:
+    """The metrics of quality of each run, with intervals; those of unlike scale each over a ruler of their own."""
     by_run = [opened.task.overall for opened in task.opened]
     names = [
-        name
-        for name in dict.fromkeys(name for scores in by_run for name in scores)
-        if any((one := scores.get(name)) and one.unit == "percent" and one.low is not None for scores in by_run)
+        metric
+        for metric in dict.fromkeys(metric for scores in by_run for metric in scores)
+        if _is_quality(task, metric) and any((one := s.get(metric)) and one.value is not None for s in by_run)
     ]
-    return _of_scores(report, task, [(name, [scores.get(name) for scores in by_run]) for name in names])
+    # A number without an interval says something about others, as a standard error does.
+    sure = [metric for metric in names if any((one := s.get(metric)) and one.low is not None for s in by_run)]
+    rows = [(metric, [scores.get(metric) for scores in by_run]) for metric in sure or names]
+    if not rows:
+        raise UsageError(f"{task.label} has no number in any run: {_why_none(by_run)}")
+    return _of_scores(report, task, _by_scale(task, rows))
 
 
-def _categories(report: Report, task: TaskReport) -> Figure:
-    """The first metric by group, in each run."""
+def _is_quality(task: TaskReport, metric: str) -> bool:
+    code = next((opened.code for opened in task.opened if opened.code is not None), None)
+    return code is None or code.metric(metric).direction == "higher"
+
+
+def _why_none(by_run: Sequence[Mapping[str, Score]]) -> str:
+    told = (score.reason for scores in by_run for score in scores.values() if score.reason)
+    return printable(next(told, "no answer has been scored"), 300)
+
+
+Row = tuple[str, Sequence[Score | None]]
+"""A name, and the score of each run."""
+
+
+def _by_scale(task: TaskReport, rows: Sequence[Row]) -> list[tuple[str, Sequence[Row]]]:
+    """The rows that may share an axis: those of one unit, if its numbers mean the same in each."""
+    code = next((opened.code for opened in task.opened if opened.code is not None), None)
+    found: dict[tuple[str, object], list[Row]] = {}
+    for metric, scores in rows:
+        unit = next(one.unit for one in scores if one is not None)
+        own = metric if unit in UNITS or unit == "coefficient" else None if code is None else code.metric(metric).bounds
+        found.setdefault((unit, own), []).append((metric, scores))
+    return [("", own) for own in found.values()]
+
+
+def _categories(report: Report, task: TaskReport) -> Panel:
+    """The first metric that has groups, by each kind of them, in each run."""
     by_run = [{(s.metric, s.group): s for s in opened.task.scores} for opened in task.opened]
-    keys = dict.fromkeys(key for scores in by_run for key, s in scores.items() if key[1] and s.unit == "percent")
-    metric = next((name for name, _ in keys), None)
-    groups = [group for name, group in keys if name == metric]
+    known = dict.fromkeys(
+        key for scores in by_run for key, s in scores.items() if key[1] and "=" in key[1] and s.value is not None
+    )
+    metric = next((metric for metric, _ in known), None)
     if metric is None:
-        raise UsageError(f"{task.label} has no groups whose numbers are percentages")
-    rows = [(str(group).partition("=")[2], [scores.get((metric, group)) for scores in by_run]) for group in groups]
-    return _of_scores(report, task, rows)
+        raise UsageError(f"{task.label} has no groups of samples with numbers")
+    kinds: dict[str, list[Row]] = {}
+    for _, group in (key for key in known if key[0] == metric):
+        kind, _, value = str(group).partition("=")
+        kinds.setdefault(kind, []).append((value, [scores.get((metric, group)) for scores in by_run]))
+    return _of_scores(report, task, [(f"{metric} by {kind}", rows) for kind, rows in kinds.items()], together=True)
 
 
-def _of_scores(report: Report, task: TaskReport, rows: Sequence[tuple[str, Sequence[Score | None]]]) -> Figure:
-    known = [one for _, scores in rows for one in scores if one is not None and one.value is not None]
-    if not known:
-        raise UsageError(f"{task.label} has no number in percent that could be drawn")
-    ends = [end for one in known for end in (one.value, one.low, one.high) if end is not None]
-    scale = scale_of(ends, NUMBERS["percent"])
-    body, y, table = [], 4.0, Rows()
-    for name, scores in rows:
-        marks = [
-            Mark(task.runs[place], one.value, one.low, one.high, "")
-            for place, one in enumerate(scores)
-            if one is not None and one.value is not None
-        ]
-        height = 12.0 * max(1, len(marks)) + 6
-        body += [
-            _name(name, y + height / 2 + 3),
-            _at(NAMES, y, forest(marks, scale, name, row=12.0, size=MARK), height),
-        ]
-        y += height
-        table += [
-            (report.names[task.runs[place]], one.metric, one.group or "", one.value, one.low, one.high, one.n)
-            for place, one in enumerate(scores)
-            if one is not None
-        ]
-    body.append(_at(NAMES, y, axis(scale, "percent"), 18))
-    return Figure(
-        _whole([*body, *_legend(report, task, y + 20)], y + 24 + _legend_height(task), f"{task.label}, scores"),
+def _of_scores(
+    report: Report, task: TaskReport, parts: Sequence[tuple[str, Sequence[Row]]], *, together: bool = False
+) -> Panel:
+    """Rows of marks; each part has a heading and a ruler, and its own scale unless all are taken ``together``."""
+    body, y, table, width = list[Markup](), 2.0, Rows(), WIDTH - NAMES - EDGE
+    common = _scale([row for _, rows in parts for row in rows]) if together else None
+    for heading, rows in parts:
+        scale, unit = common or _scale(rows), next(s.unit for _, scores in rows for s in scores if s is not None)
+        if heading:
+            body.append(text(4, y + 11, fitted(heading, WIDTH - 8)))
+            y += 16
+        top, inner = y, list[Markup]()
+        for words, scores in rows:
+            marks = [
+                Mark(task.runs[place], one.value, one.low, one.high, "")
+                for place, one in enumerate(scores)
+                if one is not None and one.value is not None
+            ]
+            drawn, height = MARK_ROW * len(marks), max(MARK_ROW * len(marks) + 6, 24.0)
+            inner += [name(words, y + height / 2)]
+            inner += [
+                at(NAMES, y + (height - drawn) / 2, forest(marks, scale, "", row=MARK_ROW, size=MARK), drawn, width)
+            ]
+            y += height
+            table += [
+                (report.names[task.runs[place]], one.metric, one.group or "", one.value, one.low, one.high, one.n)
+                for place, one in enumerate(scores)
+                if one is not None
+            ]
+        # Marks lie over the lines of the ruler.
+        body += [*ruler(scale, unit, top, y, NAMES, width), *inner]
+        y += RULER + 4
+    known = [one for _, rows in parts for _, scores in rows for one in scores if one is not None]
+    return Panel(
+        body,
+        y,
         ("run", "metric", "group", "value", "low", "high", "n"),
         table,
+        legend=task.runs if len(task.runs) > 1 else (),
+        intervals=_levels(known),
     )
 
 
-def _length(report: Report, task: TaskReport) -> Figure:
+def _scale(rows: Sequence[Row]) -> Scale:
+    known = [one for _, scores in rows for one in scores if one is not None]
+    return scale_of((end for one in known for end in _ends(one)), NUMBERS.get(known[0].unit))
+
+
+def _ends(score: Score) -> list[float]:
+    return [end for end in (score.value, score.low, score.high) if end is not None]
+
+
+def _levels(scores: Sequence[Score]) -> frozenset[float]:
+    return frozenset(one.level for one in scores if one.level is not None and one.low is not None)
+
+
+def _length(report: Report, task: TaskReport) -> Panel:
     """The mean value by length of the answer, in ten parts, with the fit of length control."""
     curve = length_curve(report, task)
     if curve is None or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
-    scale = curve.scale(task.opened[0].measures[task.measure].unit)
-    drawn = curves(curve.series, scale, task.measure, "", height=150.0, size=MARK, places=curve.places, width=WIDTH)
-    broken = ", broken: by length alone" if any(one.fitted for one in curve.series) else ""
+    unit = task.opened[0].measures[task.measure].unit
+    drawn = curves(
+        curve.series, curve.scale(unit), task.measure, "", height=150.0, size=MARK, places=curve.places, width=WIDTH
+    )
+    broken = "; broken: by length alone" if any(one.fitted for one in curve.series) else ""
+    told = f" ({unit})" if unit not in UNITS else ""
     body = [
-        _text(4, 12, shortened(f"{task.measure} by length of the answer{broken}", 60)),
-        _at(0, 18, drawn, 172),
-        _text(WIDTH - 4, 202, "characters", "faint", anchor="end"),
-        *_legend(report, task, 208),
+        text(4, 12, fitted(f"{task.measure}{told} by length of the answer", WIDTH - 8)),
+        at(0, 18, drawn, 172),
+        *frame(18, 150),
+        text(4, 202, fitted(f"dotted: mean length{broken}", WIDTH - 80), "faint"),
+        text(WIDTH - 4, 202, "characters", "faint", anchor="end"),
     ]
-    height = 212 + _legend_height(task)
-    columns = ("run", "tenth", "characters", "mean", "low", "high")
-    return Figure(_whole(body, height, f"{task.label}, length"), columns, list(curve.rows))
+    sure = any(low is not None for one in curve.series for _, _, low, _ in one.points)
+    return Panel(
+        body,
+        208,
+        ("run", "tenth", "characters", "mean", "low", "high"),
+        list(curve.rows),
+        legend=task.runs if len(task.runs) > 1 else (),
+        intervals=frozenset({0.95} if sure else ()),
+        notes=curve.few,
+    )
 
 
-def _flips(report: Report, task: TaskReport) -> Figure:
-    """How the samples of two runs ended, beside each other."""
+def _flips(report: Report, task: TaskReport) -> Panel:
+    """How the samples of two runs ended, beside each other: in a win or a loss, passed or failed, or in a value."""
     if len(task.runs) < 2:
         raise UsageError(f"a figure of flips shows two runs, and the report has {task.label} in one")
     counts, ends = matrix_counts(task, 0, 1)
+    banded = "" if ends else f"samples by {task.measure}"
+    if banded:
+        counts, ends = _in_bands(task)
     if not ends:
-        raise UsageError(f"samples of {task.label} neither won or lost nor passed or failed")
-    most, size, left, top = max(counts.values()), 52.0, 120.0, 46.0
-    first, second = (shortened(printable(report.names[task.runs[place]], 60), LONGEST_NAME) for place in (0, 1))
-    body = [_text(left, 14, f"{second} (columns)"), _text(4, top - 6, f"{first} (rows)")]
-    for column, end in enumerate(ends):
-        body.append(_text(left + size * (column + 0.5), 34, end, anchor="middle"))
+        raise UsageError(f"no sample of {task.label} has a value in both of the first two runs")
+    size = min(CELL, (WIDTH - 76) / len(ends))
+    most, left, top, total = max(counts.values()), 72.0, 62.0 + (14 if banded else 0), counts.total()
+    names = [report.names[run] for run in task.runs[:2]]
+    body = [
+        text(4, 12, fitted(f"rows: {names[0]}", WIDTH - 8)),
+        text(4, 26, fitted(f"columns: {names[1]}", WIDTH - 8)),
+        text(4, 40, fitted(banded, WIDTH - 8), "faint"),
+    ]
+    for place, end in enumerate(ends):
+        body.append(text(left + size * (place + 0.5) - 1, top - 6, end, anchor="middle"))
+        body.append(text(left - 6, top + size * (place + 0.5) + 3, end, anchor="end"))
     for row, one in enumerate(ends):
-        y = top + size * row
-        body.append(_text(4, y + size / 2 + 4, one))
         for column, other in enumerate(ends):
-            count, x = counts[one, other], left + size * column
+            count, x, y = counts[one, other], left + size * column, top + size * row
+            shade = round(0.04 + 0.5 * count / most, 3)
             body.append(
                 Markup('<rect class="cell" x="{}" y="{}" width="{}" height="{}" fill-opacity="{}"/>').format(
-                    x, y, size - 2, size - 2, round(0.06 + 0.5 * count / most, 3)
+                    round(x, 1), round(y, 1), round(size - 2, 1), round(size - 2, 1), shade
                 )
             )
-            body.append(_text(x + size / 2 - 1, y + size / 2 + 4, f"{count}", anchor="middle"))
+            body.append(text(x + size / 2 - 1, y + size / 2, f"{count:,}", anchor="middle"))
+            body.append(text(x + size / 2 - 1, y + size / 2 + 12, f"{100 * count / total:.1f} %", "faint", "middle"))
     rows: Rows = [(one, other, counts[one, other]) for one in ends for other in ends]
-    height = top + size * len(ends) + 6
-    return Figure(_whole(body, height, f"{task.label}, flips"), (first, second, "samples"), rows)
+    others = [report.names[run] for run in task.runs[2:]]
+    notes = [f"{task.label}: flips are of the first two runs; not in the figure: {', '.join(others)}"] if others else []
+    return Panel(body, top + size * len(ends) + 8, (names[0], names[1], "samples"), rows, notes=tuple(notes))
 
 
-def _ladder(report: Report, task: TaskReport) -> Figure:
-    """The runs by their headline number, the best first, with the ranks that are certain."""
+def _in_bands(task: TaskReport) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
+    """How often samples whose values are marks or ratings had which in two runs; many different ones, in bands."""
+    first, second = ({} if (found := task.measure_of(place)) is None else found.values for place in (0, 1))
+    both = [(one, second.get(key)) for key, one in first.items()]
+    pairs = [(one, other) for one, other in both if one is not None and other is not None]
+    known = sorted({value for pair in pairs for value in pair})
+    if len(known) <= BANDS:
+        labels = tuple(f"{value:g}" for value in known)
+        return Counter((f"{one:g}", f"{other:g}") for one, other in pairs), labels
+    starts = [*Scale(known[0], known[-1]).ticks]
+    if starts[0] > known[0]:
+        starts.insert(0, known[0])
+    if starts[-1] == known[-1] and len(starts) > 1:
+        starts.pop()
+    whole = all(value.is_integer() for value in known)
+    labels = tuple(_band(low, high, whole=whole) for low, high in pairwise(starts))
+    labels += (f"{starts[-1]:.3g} – {known[-1]:.3g}",) if starts[-1] < known[-1] else (f"{known[-1]:.3g}",)
+
+    def band(value: float) -> str:
+        return labels[sum(value >= start for start in starts[1:])]
+
+    return Counter((band(one), band(other)) for one, other in pairs), labels
+
+
+def _band(low: float, high: float, *, whole: bool) -> str:
+    """Values from one to below another, in words.
+
+    >>> _band(2.0, 4.0, whole=True), _band(2.5, 5.0, whole=False)
+    ('2 – 3', '2.5 – <5')
+    """
+    if not whole:
+        return f"{low:.3g} – <{high:.3g}"
+    return f"{low:g}" if low + 1 >= high else f"{low:g} – {high - 1:g}"
+
+
+def _ladder(report: Report, task: TaskReport) -> Panel:
+    """The runs by their headline number, the best first, with the ranks that each may have."""
     metric = headline(task)
     if metric is None:
         raise UsageError(f"{task.label} has no number in any run")
     known = ordered(task, metric)
-    certain = {run: ranks(one.low, one.high) for run, one in certain_ranks(comparison_of(report, task), metric).items()}
-    ends = [end for _, one in known for end in (one.value, one.low, one.high) if end is not None]
-    scale, y = scale_of(ends), 16.0
-    body, table = [_text(4, 12, metric)], Rows()
+    found = certain_ranks(comparison_of(report, task), metric)
+    certain = {run: ranks(one.low, one.high) for run, one in found.items()}
+    scale = scale_of((end for _, one in known for end in _ends(one)), NUMBERS.get(known[0][1].unit))
+    y, width = 18.0, WIDTH - NAMES - 40
+    heading = [text(4, 12, fitted(metric, WIDTH - 60))]
+    if certain:
+        heading.append(text(WIDTH - 4, 12, "rank", anchor="end"))
+    inner, table = list[Markup](), Rows()
     for place, one in known:
         run = task.runs[place]
         assert one.value is not None
-        drawn = forest([Mark(run, one.value, one.low, one.high, "")], scale, report.names[run], row=ROW, size=MARK)
-        body += [_name(report.names[run], y + 13), _at(NAMES, y, drawn, ROW, width=WIDTH - NAMES - 34)]
-        body.append(_text(WIDTH - 4, y + 13, certain.get(run, ""), "faint", anchor="end"))
-        table.append((report.names[run], one.metric, one.value, one.low, one.high, certain.get(run, "")))
-        y += ROW
-    body.append(_at(NAMES, y, axis(scale, known[0][1].unit), 18, width=WIDTH - NAMES - 34))
-    columns = ("run", "metric", "value", "low", "high", "ranks")
-    return Figure(_whole(body, y + 22, f"{task.label}, ranks"), columns, table)
-
-
-def _calibration(report: Report, task: TaskReport) -> Figure:
-    """How often the other order confirms a verdict, by how sure the judge was of it."""
-    body, table, series = [_text(4, 12, "share confirmed in the other order")], Rows(), []
-    for place, opened in enumerate(task.opened):
-        sure, confirmed = [], []
-        games: dict[tuple[str, str, int], list[float]] = {}
-        for judgement in opened.judgements(opened.examples):
-            share = share_of(judgement, opened.verdict(judgement).value)
-            if share is not None:
-                games.setdefault((judgement.example_id, judgement.judge_model, judgement.turn), []).append(share)
-        for shares in games.values():
-            if len(shares) == 2 and shares[0] != 0.5:
-                sure.append(max(shares[0], 1 - shares[0]))
-                confirmed.append(float((shares[0] > 0.5) == (shares[1] > 0.5)))
-        if sure:
-            found = list(_binned(sure, confirmed))
-            points = [(how_sure, share, None, None) for how_sure, share, _ in found]
-            series.append(Series(task.runs[place], report.names[task.runs[place]], points))
-            table += [(report.names[task.runs[place]], *one) for one in found]
-    if not series:
-        raise UsageError(f"{task.label} has no pairs of verdicts in both orders, whose agreement could be drawn")
-    body.append(
-        _at(
-            0,
-            18,
-            curves(series, Scale(0.0, 1.0), "confirmed by the other order", "", height=150.0, size=MARK, width=WIDTH),
-            160,
-        )
+        rank, height = certain.get(run, ""), 24.0
+        drawn = forest([Mark(run, one.value, one.low, one.high, "")], scale, "", row=height, size=MARK)
+        inner += [name(report.names[run], y + height / 2), at(NAMES, y, drawn, height, width=width)]
+        inner.append(text(WIDTH - 4, y + height / 2 + 3.5, rank, anchor="end"))
+        table.append((report.names[run], one.metric, one.value, one.low, one.high, rank, one.n))
+        y += height
+    body = [*heading, *ruler(scale, known[0][1].unit, 18, y, NAMES, width), *inner]
+    placed = {place for place, _ in known}
+    lacking = [report.names[run] for place, run in enumerate(task.runs) if place not in placed]
+    notes = [f"{task.label}: not in the figure, for want of {metric}: {', '.join(lacking)}"] if lacking else []
+    if len(known) > 1 and not certain:
+        why = next((note for note in report.notes if note.startswith(NOT_COMPARED)), f"they cannot be, by {metric}")
+        notes.append(f"{task.label}: ranks are not known: {why}")
+    return Panel(
+        body,
+        y + RULER + 4,
+        ("run", "metric", "value", "low", "high", "ranks", "n"),
+        table,
+        intervals=_levels([one for _, one in known]),
+        notes=tuple(notes),
     )
-    body += [_text(WIDTH * 0.1, 190, "0: sure of nothing", "faint"), _text(WIDTH - 4, 190, "1: sure", "faint", "end")]
-    body += _legend(report, task, 198)
-    columns = ("run", "how sure", "confirmed", "samples")
-    return Figure(_whole(body, 202 + _legend_height(task), f"{task.label}, calibration"), columns, table)
 
 
-def _labelled(report: Report, task: TaskReport, paths: Sequence[Path]) -> Figure:
-    """What people say of the same answers, by the judge's share of the candidate's win."""
-    table, series, strangers = Rows(), [], 0
-    for run, opened in zip(task.runs, task.opened, strict=True):
-        if opened.code is None or opened.data is None or labelled_metric(opened.code) is None:
-            raise UsageError(
-                f"{task.label} has no comparisons, or lacks the official files that hold the other answers"
-            )
-        given = read_labels(paths, opened.task.key, opened.data, names=[path.stem for path in paths])
-        labels = settled(given, opened.data, opened.generations)
-        strangers += labels.strangers
-        found = list(_against_people(labels, judged_shares(opened.code, opened.rows)))
-        if found:
-            points = [(judge, people, low, high) for judge, people, low, high, _ in found]
-            series.append(Series(run, report.names[run], points))
-            table += [(report.names[run], *one) for one in found]
-    if not series:
-        raise UsageError(
-            f"{', '.join(map(str, paths))}: no label is about an answer that these runs have a verdict on"
-            + (f"; {strangers} are of other answers" if strangers else "")
-        )
-    drawn = curves(series, Scale(0.0, 1.0), "people by the judge's share", "", height=150.0, size=MARK, width=WIDTH)
-    body = [
-        _text(4, 12, "people's share of wins, by the judge's share"),
-        _at(0, 18, Markup('<line class="zero" x1="10%" x2="98%" y1="142" y2="8"/>'), 160),
-        _at(0, 18, drawn, 160),
-        _text(WIDTH * 0.1, 190, "0: the judge says loss", "faint"),
-        _text(WIDTH - 4, 190, "1: the judge says win", "faint", "end"),
-        *_legend(report, task, 198),
-    ]
-    columns = ("run", "judge", "people", "low", "high", "labels")
-    return Figure(_whole(body, 202 + _legend_height(task), f"{task.label}, calibration"), columns, table)
-
-
-def _against_people(
-    labels: Labels, share_of_judge: Callable[[str, str], float | None]
-) -> Iterator[tuple[float, float, float | None, float | None, int]]:
-    """In equal parts of the judge's share: its mean, that of people's shares with an interval, and how many labels."""
-    against = {vote.example_id: vote.baseline for vote in labels.votes}
-    judged = {name: share_of_judge(name, against[name]) for name in labels.by_example}
-    known = {name: share for name, share in judged.items() if share is not None}
-    weights = dict(zip(known, weights_of(labels, list(known)), strict=True))
-    for part in range(BINS):
-        own = [name for name, share in known.items() if min(BINS - 1, int(BINS * share)) == part]
-        if not own:
-            continue
-        weight = np.array([weights[name] for name in own])
-        people, judge = np.array([[labels.by_example[name], known[name]] for name in own]).T
-        bounds = bounded_estimate(cluster_totals(weight * people, weight), level=LEVEL).interval
-        mean, of_judge = (float(weight @ values / weight.sum()) for values in (people, judge))
-        low, high = (None, None) if bounds is None else (bounds.low, bounds.high)
-        yield of_judge, mean, low, high, len(own)
-
-
-def _binned(sure: Sequence[float], confirmed: Sequence[float]) -> Iterator[tuple[float, float, int]]:
-    """How sure verdicts were, how many of them were confirmed, and how many there are, in equal parts from 0.5 to 1."""
-    for part in range(BINS):
-        own = [n for n, one in enumerate(sure) if min(BINS - 1, int(2 * BINS * (one - 0.5))) == part]
-        if own:
-            yield fmean(2 * sure[n] - 1 for n in own), fmean(confirmed[n] for n in own), len(own)
-
-
-KINDS: Mapping[str, Callable[[Report, TaskReport], Figure]] = {
+KINDS: Mapping[str, Callable[[Report, TaskReport], Panel]] = {
     "forest": _forest,
     "length": _length,
     "categories": _categories,
     "flips": _flips,
     "ladder": _ladder,
-    "calibration": _calibration,
+    "calibration": calibration,
 }
 """What can be drawn, by its name on the command line."""
-
-
-# -- parts of a drawing
-
-
-def _whole(body: Iterable[Markup], height: float, title: str) -> str:
-    return str(
-        Markup(
-            '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}" viewBox="0 0 {} {}" role="img">'
-            "<title>{}</title><style>{}</style>{}</svg>\n"
-        ).format(WIDTH, round(height, 1), WIDTH, round(height, 1), title, Markup(STYLE), Markup("").join(body))
-    )
-
-
-def _at(x: float, y: float, drawn: Markup, height: float, width: float | None = None) -> Markup:
-    return Markup('<svg x="{}" y="{}" width="{}" height="{}">{}</svg>').format(
-        x, round(y, 1), WIDTH - x if width is None else width, height, drawn
-    )
-
-
-def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> Markup:
-    return Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>').format(
-        round(x, 1), round(y, 1), kind, anchor, words
-    )
-
-
-def _name(words: str, y: float) -> Markup:
-    return _text(4, y, shortened(printable(words, 80), LONGEST_NAME))
-
-
-def _legend(report: Report, task: TaskReport, y: float) -> list[Markup]:
-    if len(task.runs) < 2:
-        return []
-    made = []
-    for place, run in enumerate(task.runs):
-        at = y + 8 + 14 * place
-        made.append(_at(0, at - 8, Markup('<g class="r{}">{}</g>').format(run % 6, shape(run, 3, 8, size=MARK)), 16))
-        made.append(_text(22, at + 4, shortened(printable(report.names[run], 80), 46)))
-    return made
-
-
-def _legend_height(task: TaskReport) -> float:
-    return 14.0 * len(task.runs) if len(task.runs) > 1 else 0.0

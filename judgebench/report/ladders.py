@@ -54,8 +54,22 @@ def ordered(task: TaskReport, metric: str) -> list[tuple[int, Score]]:
 
 
 def certain_ranks(compared: TaskComparison | None, metric: str) -> dict[int, Rank]:
-    """The ranks that each run may have by a metric, by the run's number in the report."""
-    return {one.run: one for one in (compared.ranks if compared else ()) if one.group is None and one.metric == metric}
+    """The ranks that each run may have by a metric, by the run's number in the report.
+
+    Of two runs the order is certain if the interval of their difference lies off 0.
+    """
+    if compared is None:
+        return {}
+    if len(compared.runs) != 2:
+        return {one.run: one for one in compared.ranks if one.group is None and one.metric == metric}
+    apart = next((one for one in compared.differences if one.group is None and one.metric == metric), None)
+    if apart is None or apart.low is None or apart.high is None:
+        return {}
+    places = {apart.first: (1, 2), apart.second: (1, 2)}
+    if apart.low > 0 or apart.high < 0:
+        better, worse = (apart.second, apart.first) if apart.low > 0 else (apart.first, apart.second)
+        places = {better: (1, 1), worse: (2, 2)}
+    return {run: Rank(metric=metric, run=run, value=None, low=low, high=high) for run, (low, high) in places.items()}
 
 
 def ladder(report: Report, task: TaskReport, compared: TaskComparison | None) -> Ladder | None:

@@ -38,7 +38,11 @@ class Scale:
     @property
     def ticks(self) -> list[float]:
         """Round numbers within the scale."""
-        return [value for value in _steps(self.low, self.high) if self.low <= value <= self.high]
+        return self.rounds(TICKS)
+
+    def rounds(self, about: int) -> list[float]:
+        """About so many round numbers within the scale."""
+        return [value for value in _steps(self.low, self.high, about) if self.low <= value <= self.high]
 
 
 def scale_of(values: Iterable[float], limits: tuple[float, float] | None = None) -> Scale:
@@ -54,12 +58,12 @@ def scale_of(values: Iterable[float], limits: tuple[float, float] | None = None)
     return Scale(max(low, least), min(high, most))
 
 
-def _steps(low: float, high: float) -> Iterator[float]:
-    raw = (high - low) / TICKS or 1.0
+def _steps(low: float, high: float, about: int) -> Iterator[float]:
+    raw = (high - low) / about or 1.0
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
     first = math.ceil(low / step)
-    yield from (number * step for number in range(first, first + 4 * TICKS) if number * step <= high)
+    yield from (number * step for number in range(first, first + 4 * about) if number * step <= high)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ def axis(scale: Scale, unit: str) -> Markup:
 
 def shape(run: int, x: float, y: float, *, hollow: bool = False, size: float = MARK) -> Markup:
     """The mark of a run at a place in percent of the width and pixels of the height."""
-    kind = SHAPES[run % len(SHAPES)]
+    # The seventh run has the colour of the first, and so needs another shape.
+    kind = SHAPES[(run + run // len(SHAPES)) % len(SHAPES)]
     fill = Markup(' fill="none" stroke-width="2"') if hollow else Markup("")
     at = Markup('<svg x="{}%" y="{}" overflow="visible">{}</svg>')
     drawn = {

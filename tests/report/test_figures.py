@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from judgebench.report.figure_parts import in_lines, wide
 from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
 
@@ -71,6 +72,67 @@ def test_groups_and_flips_are_counted(place: Path) -> None:
 def test_a_ladder_is_ordered(place: Path) -> None:
     """The better run stands first."""
     assert [float(row["value"]) for row in drawn(place, "ladder")] == [62.5, 37.5]
+
+
+@pytest.fixture(scope="module")
+def marks(place: Path) -> Path:
+    """Two more runs, of another benchmark, whose answers got marks from 1 to 10."""
+    text = 'kind = "rating"\nprompts = "prompts.jsonl"\ngroups = ["subject"]\n[rating]\nscale = [1, 10]\n'
+    (place / "marks.toml").write_text(text)
+    for name, step in (("one", 1), ("other", 2)):
+        rows = [{"id": f"q{n}", "value": 1 + n * step % 10, "model": name + HOSTILE} for n in range(8)]
+        (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        words = ["import", "rows.jsonl", "--from", "verdicts", "--task", "marks.toml", "--out", f"marks-{name}"]
+        judgebench(words, cwd=place)
+    return place
+
+
+def plotted(place: Path, *words: object) -> tuple[str, list[dict[str, str]], str]:
+    """A figure, the rows beside it, and what was said of it."""
+    told = judgebench(["plot", *words, "--out", "f.svg", "--overwrite"], cwd=place).stderr
+    with (place / "f.csv").open(newline="") as file:
+        return (place / "f.svg").read_text(), list(csv.DictReader(file)), told
+
+
+def test_numbers_of_any_unit_are_drawn(marks: Path) -> None:
+    """Ratings have a ruler in ratings; their flips are counted by mark, and many marks in bands."""
+    runs = ("marks-one", "marks-other", "--tasks", "marks.toml", "--kind")
+    drawn, rows, _ = plotted(marks, *runs, "forest")
+    assert (">rating</text>" in drawn, ">percent</text>" in drawn) == (True, False)
+    assert [float(row["value"]) for row in rows] == [4.5, 4.25]
+    assert len(plotted(marks, *runs, "categories")[1]) == 4
+    counts = {tuple(row.values())[:2]: int(row["samples"]) for row in plotted(marks, *runs, "flips")[1]}
+    assert sum(counts.values()) == 8
+    assert (counts["1", "1"], counts["4 – 5", "6 – 7"], counts["6 – 7", "1"]) == (1, 1, 1)
+
+
+def test_tasks_stand_under_each_other(marks: Path) -> None:
+    """Each under its name with a ruler of its own; every row says its task, and what one task lacks is said."""
+    runs = ("one", "other", "marks-one", "--tasks", "wins.toml", "--tasks", "marks.toml", "--kind")
+    drawn, rows, told = plotted(marks, *runs, "ladder")
+    assert [row["task"] for row in rows] == ["wins@1", "wins@1", "marks@1"]
+    assert (drawn.count(">percent</text>"), drawn.count(">rating</text>")) == (1, 2)
+    assert told == ""
+    _, rows, told = plotted(marks, *runs, "flips")
+    assert sum(int(row["samples"]) for row in rows) == 8
+    assert "not in the figure: a figure of flips shows two runs, and the report has marks@1 in one" in told
+    _, rows, told = plotted(marks, "one", "marks-one", "--tasks", "wins.toml,wins", "--kind", "forest")
+    assert {row["metric"] for row in rows} == {"win_rate", "wins"}
+    assert "which has none of its tasks" in told
+
+
+def test_ranks_are_those_that_are_certain(place: Path) -> None:
+    """Of two runs whose difference may be chance, either may be first."""
+    assert [row["ranks"] for row in drawn(place, "ladder")] == ["1 – 2", "1 – 2"]
+
+
+def test_long_names_fit(place: Path) -> None:
+    """A name is broken in two or loses its middle, so that checkpoints are told apart, and never runs into a plot."""
+    for words in ("dpo/checkpoint-2000" * 9, "W" * 500, "\u65e5" * 90, "a b" * 90, "", "\u202e\x1b" * 50):
+        lines = in_lines(words, 100)
+        assert len(lines) <= 2
+        assert all(wide(line) <= 100 for line in lines)
+    assert in_lines("Meta-Llama-3.1-8B-Instruct-dpo/checkpoint-0500", 110)[1].endswith("0500")
 
 
 def test_what_cannot_be_drawn_is_said(place: Path) -> None:
