@@ -16,7 +16,6 @@ from typing import Any
 
 import msgspec
 
-from judgebench.analysis.leaderboard import protocol_flags
 from judgebench.display import slug
 from judgebench.errors import UsageError
 from judgebench.models.opening.backends import without_credentials
@@ -88,6 +87,8 @@ def measures(scores: Sequence[Score]) -> dict[str, float]:
 
 def _settings(manifest: Manifest) -> dict[str, str]:
     """The run's settings, as short texts."""
+    from judgebench.analysis.leaderboard import protocol_flags
+
     settings = {
         "model": manifest.candidate,
         "model_spec": manifest.candidate_spec,

@@ -86,9 +86,8 @@ def with_panel(
     rules know no mean over judges, so the score of several has no upstream number unless their verdicts are pooled.
     """
     pooled = fold not in (mean_of, mean_with_covariates)
-    apart = {
-        member.name: {s.metric: s.value for s in summarise(member.scores) if s.group is None} for member in members
-    }
+    whole = {member.name: [s for s in summarise(member.scores) if s.group is None] for member in members}
+    apart = {name: {s.metric: s.value for s in own} for name, own in whole.items()}
     agreement = _agreement(members)
     extended = []
     for score in scores:
@@ -98,15 +97,17 @@ def with_panel(
             panel = {"judges": list(apart), "judges_agree": agreement, "sd_over_judges": spread}
             score = msgspec.structs.replace(score, details={**score.details, **panel})
         extended.append(score if pooled else score.without_upstream())
+    for name, own in whole.items():
+        extended += [msgspec.structs.replace(s, group=f"judge={name}") for s in own]
     for group, scored in _foldings(members, fold):
         own = [msgspec.structs.replace(s, group=group) for s in summarise(scored) if s.group is None]
-        extended += own if pooled or group.startswith("judge=") else [s.without_upstream() for s in own]
+        extended += own if pooled else [s.without_upstream() for s in own]
     return extended
 
 
 def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[ExampleScore]]]:
-    foldings = [(f"judge={member.name}", member.scores) for member in members]
-    foldings.append(("judges=median", _fold(members, _median, covariates=fold is mean_with_covariates)))
+    """Of several members: their median, and the panel without each."""
+    foldings = [("judges=median", _fold(members, _median, covariates=fold is mean_with_covariates))]
     if len(members) > 2:
         for left_out in members:
             rest = [member for member in members if member is not left_out]

@@ -8,9 +8,10 @@ Each is a ``Model`` around a ``Model``; :class:`Budget` is the limit that all me
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from queue import SimpleQueue
 
 import msgspec
@@ -236,7 +237,8 @@ class _StoredSession:
         self._uncommitted = 0
         self._stopped = False
         self._looker: threading.Thread | None = None
-        self._inner = model.complete(self._misses())
+        self._inner: Iterator[tuple[int, Completion]] | None = None
+        """The model's replies, from its first request on: one that is asked nothing is not started."""
         self._pump = threading.Thread(target=self._drain, name="judgebench-pump", daemon=True)
 
     def replies(self) -> Iterator[tuple[int, Completion]]:
@@ -252,7 +254,8 @@ class _StoredSession:
     def stop(self) -> None:
         """Pull and send no more, and wait a moment until finished replies are committed."""
         self._stop()
-        _close(self._inner)
+        if self._inner is not None:
+            _close(self._inner)
         if self._pump.ident is not None:
             self._pump.join(STOP_SECONDS)
         if not self._pump.is_alive():
@@ -274,7 +277,7 @@ class _StoredSession:
             self._changed.notify_all()
         self._slots.wake()
 
-    def _misses(self) -> Iterator[Request]:
+    def _misses(self) -> Generator[Request]:
         """The requests that the store does not hold and no other process has in flight."""
         feed = Feed(self._requests, ahead=PREFETCH, on_ready=self._wake)
         asked = 0
@@ -401,7 +404,7 @@ class _StoredSession:
     def _drain(self) -> None:
         end: BaseException | None = None
         try:
-            for number, completion in self._inner:
+            for number, completion in self._asked_of_model():
                 with self._changed:
                     key = self._asked.pop(number)
                 self._settle(key, completion)
@@ -418,6 +421,17 @@ class _StoredSession:
             )
         self._stop()
         self._out.put(end)
+
+    def _asked_of_model(self) -> Iterator[tuple[int, Completion]]:
+        """The model's replies to the misses; nothing if there are none, or if the session was stopped before."""
+        misses = self._misses()
+        first = next(misses, None)
+        with self._changed:
+            if first is None or self._stopped:
+                misses.close()
+                return iter(())
+            self._inner = self._model.complete(chain((first,), misses))
+        return self._inner
 
     def _settle(self, key: bytes, completion: Completion) -> None:
         with self._changed:

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from judgebench.stats.arrays import FloatArray, cluster_places, columns
 from judgebench.stats.intervals import Interval
 from judgebench.stats.left_out import Rows, rates_without_each
-from judgebench.stats.newton import MOST_STEPS, LogLoss, newton, sigmoid
+from judgebench.stats.newton import MOST_STEPS, CommonRows, LogLoss, newton, sigmoid
 from judgebench.stats.proportions import score_interval
 
 C_GRID: tuple[float, ...] = tuple(np.logspace(-4, 4, 10).tolist())
@@ -343,22 +343,23 @@ class _PreferenceRows:
 
         Anchors come first, then the rows with a verdict.
         """
+        features, target, weight = self._own(counts)
+        if (anchors := self._anchor_rows()) is None:
+            return features, target, weight
+        anchor_features, shown, of_each = anchors
+        return (
+            np.concatenate([np.broadcast_to(anchor_features, (len(counts), *anchor_features.shape)), features], axis=2),
+            np.concatenate([shown, target]),
+            np.concatenate([np.full((len(counts), len(shown)), of_each), weight], axis=1),
+        )
+
+    def _own(self, counts: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The same without the anchors."""
         length = _length_feature(self.length_difference, counts)
         own = [length, np.ones_like(length)]
         if self.difficulty is not None:
             own.insert(1, np.broadcast_to(self.difficulty, length.shape))
-        features = np.stack(own, axis=1)[:, :, self.judged]
-        target, weight = self.preference[self.judged], counts[:, self.judged]
-        if self.anchors is None:
-            return features, target, weight
-        shape = len(counts), len(self.anchors.preference)
-        gamed = [np.tanh(self.anchors.std_delta_len), self.anchors.difficulty, np.zeros(shape[1])]
-        anchor_features = np.stack([np.broadcast_to(column, shape) for column in gamed], axis=1)
-        return (
-            np.concatenate([anchor_features, features], axis=2),
-            np.concatenate([self.anchors.preference, target]),
-            np.concatenate([np.full(shape, self.anchors.weight), weight], axis=1),
-        )
+        return np.stack(own, axis=1)[:, :, self.judged], self.preference[self.judged], counts[:, self.judged]
 
     def predict(self, coefficients: FloatArray) -> FloatArray:
         """Shares of the win at equal lengths, (..., n), for coefficients (..., p): (1) without its first term."""
@@ -372,10 +373,13 @@ class _PreferenceRows:
         usable = np.flatnonzero((counts[:, self.judged].sum(axis=1) > 0) & (counts.sum(axis=1) > 1))
         given = [fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias]
         start = np.array([[value for value in given if value is not None]])
+        anchors = self._anchor_rows()
+        common = None if anchors is None else CommonRows(*anchors)
         rates = [np.zeros(0)]
         for begin in range(0, len(usable), _CHUNK):
             drawn = counts[usable[begin : begin + _CHUNK]].astype(float)
-            coefficients = _minima(*self.training(drawn), np.repeat(start, len(drawn), axis=0), [fit.c])[0]
+            loss = LogLoss(*self._own(drawn), common=common)
+            coefficients = _minima_of(loss, np.repeat(start, len(drawn), axis=0), [fit.c])[0]
             rates.append(100 * (self.predict(coefficients) * drawn).sum(axis=1) / drawn.sum(axis=1))
         return np.concatenate(rates)
 
@@ -436,7 +440,11 @@ def _minima(
     features: FloatArray, target: FloatArray, weight: FloatArray, start: FloatArray, inverse_penalties: Sequence[float]
 ) -> FloatArray:
     """Minima of (2) for one C after another, each from the one before: shape (Cs, R, p)."""
-    loss, point, minima = LogLoss(features, target, weight), start, []
+    return _minima_of(LogLoss(features, target, weight), start, inverse_penalties)
+
+
+def _minima_of(loss: LogLoss, start: FloatArray, inverse_penalties: Sequence[float]) -> FloatArray:
+    point, minima = start, []
     for c in inverse_penalties:
         point, found = newton(loss.derivatives, loss.largest_change, point, l1=1 / c)
         if not found.all():

@@ -21,14 +21,38 @@ MOST_STEPS = 500
 _LAST_STEP = 1e-6
 
 
+class CommonRows:
+    """Rows that many problems have in common, each with the same weight in all of them."""
+
+    def __init__(self, features: FloatArray, target: FloatArray, weight: float) -> None:
+        """``features`` (p, M), ``target`` (M,)."""
+        self.features, self.weight = features, weight
+        self.observed = weight * target
+        self.products = (features[:, None] * features).reshape(-1, features.shape[1])
+
+    def derivatives(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Their part of the gradients (R, p) and Hessians (R, p * p) at coefficients (R, p)."""
+        probability = sigmoid(coefficients @ self.features)
+        expected = self.weight * probability
+        return (expected - self.observed) @ self.features.T, (expected * (1 - probability)) @ self.products.T
+
+
 class LogLoss:
     """The weighted logistic losses of R problems, with a ridge penalty of ``ridge / 2`` times squared coefficients."""
 
     def __init__(
-        self, features: FloatArray, target: FloatArray, weight: FloatArray, ridge: FloatArray | float = 0.0
+        self,
+        features: FloatArray,
+        target: FloatArray,
+        weight: FloatArray,
+        ridge: FloatArray | float = 0.0,
+        common: CommonRows | None = None,
     ) -> None:
-        """``features`` (R, p, N), or (1, p, N) if all problems have the same; ``target`` (N,), ``weight`` (R, N)."""
-        self.features, self.weight, self.ridge = features, weight, ridge
+        """``features`` (R, p, N), or (1, p, N) if all problems have the same; ``target`` (N,), ``weight`` (R, N).
+
+        ``common``: rows of every problem besides these.
+        """
+        self.features, self.weight, self.ridge, self.common = features, weight, ridge, common
         self.observed = weight * target
         self.products = (features[:, :, None] * features[:, None]).reshape(len(features), -1, features.shape[2])
 
@@ -37,12 +61,17 @@ class LogLoss:
         probability = sigmoid(self._logit(coefficients))
         expected = self.weight * probability
         gradient = _times(self.features, expected - self.observed) + self.ridge * coefficients
-        hessian = _times(self.products, expected * (1 - probability)).reshape(*coefficients.shape, -1)
+        curvature = _times(self.products, expected * (1 - probability))
+        if self.common is not None:
+            of_common = self.common.derivatives(coefficients)
+            gradient, curvature = gradient + of_common[0], curvature + of_common[1]
+        hessian = curvature.reshape(*coefficients.shape, -1)
         return gradient, hessian + self.ridge * np.eye(coefficients.shape[1])
 
     def largest_change(self, step: FloatArray) -> FloatArray:
         """The most that steps (R, p) change the logit of any row, (R,)."""
-        return np.asarray(np.abs(self._logit(step)).max(axis=1))
+        logits = [self._logit(step)] if self.common is None else [self._logit(step), step @ self.common.features]
+        return np.asarray(np.max([np.abs(logit).max(axis=1) for logit in logits], axis=0))
 
     def _logit(self, coefficients: FloatArray) -> FloatArray:
         logit: FloatArray = np.matmul(coefficients[:, None], self.features)[:, 0]

@@ -7,6 +7,7 @@ as is the standard error of the length-controlled rate.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from judgebench.records import Example, ExampleScore, Score, Upstream
 from judgebench.stats.arrays import FloatArray
 from judgebench.stats.clustered import ClusterTotals, cluster_totals
-from judgebench.stats.intervals import interval_fields, percentile_interval, resample_counts
+from judgebench.stats.intervals import Interval, interval_fields, percentile_interval, resample_counts
 from judgebench.stats.length_control import (
+    AnchorRows,
     LengthControlled,
     bootstrap_length_controlled,
     length_controlled_influence,
@@ -214,13 +216,10 @@ def _fitted(rows: _Lengths, model: Mapping[str, Any], total: int, *, c: float | 
     """
     shares, difference = rows.shares, rows.difference
     formula = "length_controlled_v1" if model else "length_controlled_minimal (no published difficulties)"
-    fit = length_controlled_win_rate(shares, difference, c=c, **model)
+    columns = (shares, difference, model["difficulty"]) if model else (shares, difference)
+    fit, replicates, interval, unknown = _refitted(np.stack(columns).tobytes(), model.get("anchors"), c)
     if not any((fit.coefficients.length, fit.coefficients.difficulty, fit.coefficients.bias)):
         formula += "; at this C the penalty leaves no term, so the prediction is one half"
-    counts = resample_counts(len(shares), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
-    replicates = bootstrap_length_controlled(shares, difference, fit, counts, **model)
-    # Of refits at the C that was chosen, percentiles are off by as much as its penalty draws the rate towards 50.
-    interval, unknown = length_controlled_interval(shares, difference, fit, level=LEVEL, **model)
     how = f"interval: {interval.method}, refitted without each example" if interval else f"no interval: {unknown}"
     drawn = percentile_interval(replicates, LEVEL)
     headline = CONTROLLED.number(
@@ -241,6 +240,24 @@ def _fitted(rows: _Lengths, model: Mapping[str, Any], total: int, *, c: float | 
         n_missing=total - len(fit.predictions),
     )
     return [headline, spread]
+
+
+@lru_cache(maxsize=64)
+def _refitted(
+    columns: bytes, anchors: AnchorRows | None, c: float | None
+) -> tuple[LengthControlled, FloatArray, Interval | None, str | None]:
+    """The fit to shares, length differences and, with ``anchors``, difficulties; its bootstrap rates and its interval.
+
+    It is kept, because in a jury many rows are alike: those of repeats, and those of a judge alone.
+    """
+    shares, difference, *difficulty = np.frombuffer(columns).reshape(2 if anchors is None else 3, -1)
+    model: dict[str, Any] = {"difficulty": difficulty[0], "anchors": anchors} if difficulty else {}
+    fit = length_controlled_win_rate(shares, difference, c=c, **model)
+    counts = resample_counts(len(shares), BOOTSTRAP_ROUNDS, np.random.default_rng(BOOTSTRAP_SEED))
+    replicates = bootstrap_length_controlled(shares, difference, fit, counts, **model)
+    # Of refits at the C that was chosen, percentiles are off by as much as its penalty draws the rate towards 50.
+    interval, unknown = length_controlled_interval(shares, difference, fit, level=LEVEL, **model)
+    return fit, replicates, interval, unknown
 
 
 def _fit_details(fit: LengthControlled) -> dict[str, Any]:

@@ -78,6 +78,14 @@ def test_what_the_store_holds_is_not_asked_again(store: CallStore) -> None:
     assert asked_of(second) == ["c"]
 
 
+def test_a_model_whose_replies_are_all_stored_is_not_started(store: CallStore) -> None:
+    """It is not asked for an iterator either, which would open connections and import what sends requests."""
+    list(Stored(scripted(), store).complete([ask("a"), ask("b")]))
+    again = scripted()
+    again.complete = lambda requests: pytest.fail("the model was started")  # type: ignore[method-assign]
+    assert [completion.text for _, completion in Stored(again, store).complete([ask("b"), ask("b")])] == ["B", "B"]
+
+
 def test_a_reply_is_committed_before_it_is_yielded(store: CallStore) -> None:
     """Whenever the caller holds a reply, a second connection to the file finds it."""
     requests = [ask(str(number)) for number in range(50)]

@@ -9,17 +9,19 @@ import os
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
 from judgebench.models.http import ANTHROPIC_BASE_URL, OPENAI_BASE_URL, anthropic_address, openai_address
 from judgebench.models.http.endpoint import Endpoint
-from judgebench.models.http.run import EventLoop, Replies, RequestStream
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.models.http.wire_messages import Messages
 from judgebench.models.http.wire_responses import Responses
 from judgebench.records import Completion, Request
+
+if TYPE_CHECKING:
+    from judgebench.models.http.run import EventLoop
 
 
 class HttpChat(Endpoint):
@@ -29,12 +31,14 @@ class HttpChat(Endpoint):
     ``complete`` share one connection pool and one concurrency limit.
     """
 
-    _engine: EventLoop | None = None
+    _engine: "EventLoop | None" = None
     _starting = threading.Lock()
     """Held while a loop is started or stopped, which is rare enough for one lock to serve all models."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """Send up to ``concurrency`` requests at once; replies come as they finish."""
+        from judgebench.models.http.run import EventLoop, Replies, RequestStream
+
         with self._starting:
             if self._engine is None:
                 self._engine = EventLoop(self)

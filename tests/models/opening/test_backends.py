@@ -187,11 +187,13 @@ def test_the_help_lists_every_backend() -> None:
 
 
 def test_the_table_imports_nothing_heavy() -> None:
-    """Reading a model spec needs neither an engine nor a client of HTTP."""
+    """Reading a model spec needs neither an engine nor a client of HTTP, and nor does a served model until it is asked:
+    its verdicts may all be stored.
+    """
     heavy = ["torch", "transformers", "vllm", "ray", "aiohttp", "huggingface_hub", "pandas", "scipy"]
     code = (
-        "import sys; from judgebench.models.opening import parse_model; parse_model('org/name'); "
-        f"parse_model('openai:gpt'); print([name for name in {heavy} if name in sys.modules])"
+        "import sys, judgebench.models.http.model; from judgebench.models.opening import parse_model; "
+        f"parse_model('org/name'); parse_model('openai:gpt'); print([name for name in {heavy} if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
