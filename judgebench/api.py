@@ -1058,6 +1058,8 @@ def rate_models(
     settings
         ``out``, ``limit``, ``level``, ``budget``, ``judge_args``, ``gen`` and so on, as of ``evaluate``.
 
+    Examples
+    --------
     >>> rate_models("runs/mine")
     Traceback (most recent call last):
     judgebench.errors.UsageError: an arena needs two models, and was given mine

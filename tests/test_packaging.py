@@ -25,7 +25,7 @@ DATA = ("tasks", "templates", "leaderboards")
 IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", ".*", "_data")
 OF_ROOT = {
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "action.yml", "conftest.py"),
-    *("constraints-vllm.txt", "constraints.txt", "pyproject.toml"),
+    *("constraints-vllm.txt", "constraints.txt", "mkdocs.yml", "pyproject.toml"),
 }
 """The files of the checkout's own folder, but for hidden ones."""
 WHERE = """

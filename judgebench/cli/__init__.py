@@ -189,7 +189,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="`judgebench help COMMAND` shows a command's flags. Exit codes and file formats are in README.md.",
+    epilog="`judgebench help COMMAND` shows a command's flags. The manual is in docs/: troubleshooting.md has the exit "
+    "codes, files.md the file formats.",
     context_settings={
         # Underscores do for dashes, as in other harnesses.
         "token_normalize_func": lambda token: token.replace("_", "-"),

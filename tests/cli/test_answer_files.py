@@ -159,8 +159,8 @@ def test_a_baseline_file_may_have_the_named_fields_or_ours(
 
 
 def test_a_row_with_both_is_matched_by_its_id_where_that_has_the_question(tmp_path: Path, command: Command) -> None:
-    """So ``tasks examples`` calls the question as README does, and its file is read with questions of several turns and
-    of the same words; an id that is another program's own number does not count.
+    """So ``tasks examples`` calls the question as the manual does, and its file is read with questions of several turns
+    and of the same words; an id that is another program's own number does not count.
     """
     blank = [json.loads(line) for line in command("tasks", "examples", "mtbench", "--starter").out.splitlines()]
     assert list(blank[0]) == ["id", "instruction", "output"]

@@ -212,11 +212,11 @@ def test_compare_of_nothing_alike_exits_2(
         assert len(said.strip().splitlines()) == 1
 
 
-def test_the_gitlab_job_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its script gates an archive by the README's policy, and leaves the report that the job hands to GitLab."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+def test_the_gitlab_job_of_the_manual_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its script gates an archive by the page's policy, and leaves the report that the job hands to GitLab."""
+    text = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
     (policy,) = re.findall(r"```toml\n(# gate\.toml\n.*?)```", text, re.DOTALL)
-    (job,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(gate:.*?)```", text, re.DOTALL))
+    (job,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(gate:\n  script:.*?)```", text, re.DOTALL))
     write_run(tmp_path / "runs" / "baseline", BEFORE)
     write_run(tmp_path / "runs" / "candidate", AFTER)
     write_archive(tmp_path / "runs" / "baseline", tmp_path / "runs" / "baseline.zip")
@@ -227,9 +227,9 @@ def test_the_gitlab_job_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.M
     assert job["gate"]["allow_failure"]["exit_codes"] == 3
 
 
-def test_the_policy_of_the_readme_judges_runs_of_any_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_policy_of_the_manual_judges_runs_of_any_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names no task that a reader's runs may lack: the same answers again pass, and 16 of them cannot tell."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
     (policy,) = re.findall(r"```toml\n(# gate\.toml\n.*?)```", text, re.DOTALL)
     (tmp_path / "gate.toml").write_text(policy)
     monkeypatch.chdir(tmp_path)

@@ -229,9 +229,9 @@ def test_secrets_are_not_written(tmp_path: Path, command: Command, flag: str, va
     assert f"{flag[2:]} holds a password or a key and was not written" in ended.err
 
 
-def test_the_file_in_the_readme_can_be_used(tmp_path: Path) -> None:
+def test_the_file_in_the_manual_can_be_used(tmp_path: Path) -> None:
     """Its keys are flags, and its groups and lists are read as they are meant."""
-    page = (Path(__file__).parents[2] / "README.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
     text = "# run.toml" + page.partition("# run.toml")[2].partition("```")[0]
     (tmp_path / "run.toml").write_text(text)
     found = {

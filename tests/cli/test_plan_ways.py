@@ -254,9 +254,9 @@ def test_a_judge_that_is_nobody_s_is_no_free_checkpoint(flags: Flags, command: C
     assert unknown["ways"]["dear"]["usd"] is None
 
 
-def test_the_readme_s_plan_can_be_pasted(flags: Flags, command: Command) -> None:
+def test_the_manual_s_plan_can_be_pasted(flags: Flags, command: Command) -> None:
     """It names judges that there are."""
-    text = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    text = " ".join((Path(__file__).parents[2] / "docs" / "how-sure.md").read_text().split())
     (line,) = [part for part in text.split("`") if part.startswith("judgebench plan") and "--half-width" in part]
     ended = command(*shlex.split(line)[1:], *flags)
     assert ended.code == 0, ended.err

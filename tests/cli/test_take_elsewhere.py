@@ -1,4 +1,4 @@
-"""The commands of README's "Take it elsewhere" and its Python lines, as they stand there, beside two small runs."""
+"""The manual's commands under "Take it elsewhere" and its Python lines, as they stand there, beside two small runs."""
 
 import os
 import re
@@ -20,12 +20,12 @@ from tests.patience import PATIENCE_SECONDS
 from tests.shared_data import SharedData
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+EXCHANGE, PYTHON = ((ROOT / "docs" / name).read_text() for name in ("import-export.md", "python.md"))
 
 
-def block(heading: str) -> str:
-    """The first code block below a heading of README."""
-    found = re.search(rf"^## {heading}\n(?:(?!```|##)[^\n]*\n)*```\w*\n(.*?)```", README, re.MULTILINE | re.DOTALL)
+def block(page: str, heading: str) -> str:
+    """The first code block below a heading of a page."""
+    found = re.search(rf"^#+ {heading}\n(?:(?!```|##)[^\n]*\n)*```\w*\n(.*?)```", page, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
@@ -81,7 +81,7 @@ def test_the_commands_work(shared_data: SharedData, tmp_path: Path) -> None:
     work, mirrors = tmp_path / "work", (shared_data / "alpacaeval",)
     settings = Settings(tasks="alpacaeval", mirrors=mirrors, offline=True, out=work / "runs/mine")
     import_run(shared_data / "alpacaeval/annotations_full/phi-2.json.gz", "alpaca_eval", settings)
-    lines = block("Take it elsewhere").splitlines()
+    lines = block(EXCHANGE, "Take it elsewhere").splitlines()
     for line in lines:
         arguments = shlex.split(line, comments=True)
         assert arguments.pop(0) == "judgebench"
@@ -97,7 +97,7 @@ def test_the_python_lines_work(official: Path, shared_data: SharedData, tmp_path
     """As they stand there; the numbers are those of the gold answers."""
     shutil.copytree(official, tmp_path / "work")
     (tmp_path / "work" / "runs" / "base").rename(tmp_path / "work" / "runs" / "baseline")
-    script = block("From Python") + "assert run.score('exact_match_flexible').value == 100\n"
+    script = block(PYTHON, "From Python") + "assert run.score('exact_match_flexible').value == 100\n"
     ended = command("-c", script, cwd=tmp_path / "work", mirrors=gsm8k(shared_data))
     assert ended.returncode == 0, ended.stderr
 

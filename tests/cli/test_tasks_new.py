@@ -169,7 +169,7 @@ def test_a_question_of_several_turns_has_as_many_outputs_to_fill_in() -> None:
 
 @pytest.mark.parametrize("task", names())
 def test_bundled_starter_sets_have_eight_examples_or_more(task: str) -> None:
-    """As README says. A benchmark of one's own may have fewer."""
+    """As the quick start says. A benchmark of one's own may have fewer."""
     shown = judgebench(["tasks", "examples", task, "--starter"]).stdout
     assert len(shown.splitlines()) >= 8
 

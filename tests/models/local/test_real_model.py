@@ -62,7 +62,7 @@ def test_ifevals_prompts_are_answered_as_in_plain_transformers(smollm2: Path, pl
 
 def test_it_answers_and_judges_in_a_run(own_folders: Path, smollm2: Path, plain: Plain, tmp_path: Path) -> None:
     """The command: answers are those of plain transformers, AlpacaEval's judge has a verdict on every case, and a
-    second start asks for nothing. The README's page of ``make demo`` begins with one of the answers.
+    second start asks for nothing. The manual's page of ``make demo`` begins with one of the answers.
     """
     share_checkpoint(own_folders / "cache")
     evaluate = ["eval", "--model", "builtin:smollm2", "--judge", "hf:builtin:smollm2", "--starter", "--out", "run"]
@@ -82,8 +82,8 @@ def test_it_answers_and_judges_in_a_run(own_folders: Path, smollm2: Path, plain:
 
 
 def quoted_answer() -> str:
-    """The model's answer that README.md shows."""
-    text = (Path(__file__).parents[3] / "README.md").read_text()
+    """The model's answer that docs/quick-start.md shows."""
+    text = (Path(__file__).parents[3] / "docs" / "quick-start.md").read_text()
     answer = text.partition("candidate: builtin:smollm2\n")[2].partition("  └")[0]
     return " ".join(line.removeprefix("  │ ") for line in answer.splitlines())
 

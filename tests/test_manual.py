@@ -1,0 +1,102 @@
+"""The manual holds together: links lead somewhere, every option is in the reference, words keep their meaning."""
+
+import html
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from judgebench.cli import COMMANDS, loaded
+from scripts import command_reference
+from tests.commands import judgebench
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "tasks").glob("*/README.md")),
+]
+MKDOCS = find_spec("mkdocs") is not None and find_spec("mkdocstrings_handlers") is not None
+
+
+def prose(text: str) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub and mkdocs make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    """Every page with a link of it that leads to no other host."""
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose(page.read_text())):
+            if not re.match(r"\w+:", target):
+                yield page, target
+
+
+def test_no_link_is_dead() -> None:
+    """Each leads to a file or folder of the repository, or to one of the manual's own pages, and to a heading there."""
+    made = {ROOT / "docs" / "reference" / "commands" / f"{name}.md" for name in (*COMMANDS, "index")}
+    seen, dead = 0, []
+    for page, target in links():
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        seen += 1
+        alive = there in made or (there.exists() and (not anchor or there.is_dir() or anchor in anchors(there)))
+        if not alive:
+            dead.append(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == []
+    assert seen > 100
+
+
+def spelled(command: str) -> list[list[str]]:
+    """The command, or those below it, as words."""
+    below = getattr(loaded(command), "commands", {})
+    return [[command, name] for name in below] or [[command]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_reference_has_every_option(command: str) -> None:
+    """Whatever ``--help`` lists, with its names."""
+    page = html.unescape(command_reference.page(command))
+    for words in spelled(command):
+        shown = judgebench([*words, "--help"]).stdout
+        flags = re.findall(r"^  (-[^\s,]+(?:, -[^\s,]+)*)", shown, re.MULTILINE)
+        assert flags
+        section = page.partition(f"\n## judgebench {' '.join(words)}\n")[2].partition("\n## ")[0] or page
+        assert [flag for listed in flags for flag in listed.split(", ") if flag not in section] == []
+
+
+def test_the_reference_lists_every_command() -> None:
+    """With its sentence."""
+    page = command_reference.overview()
+    assert [name for name, (_, said) in COMMANDS.items() if f"[`{name}`]({name}.md) | {said}" not in page] == []
+
+
+@pytest.mark.skipif(not MKDOCS, reason="the manual is built where the extra docs is installed")
+def test_it_is_built_without_a_warning_and_asks_nothing_of_a_network(tmp_path: Path) -> None:
+    """Strictly: a dead link or a page outside the table of contents would end it. No page loads from another host."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site")))
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 60
+    loaded_from = r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?(https?:)?//|<link\b[^>]*\bhref=\"?(https?:)?//"
+    assert [page.name for page in pages if re.search(loaded_from, page.read_text())] == []
+
+
+def test_no_page_says_that_the_index_has_the_program() -> None:
+    """Its install commands are of a clone or a wheel; a word on the other projects of nearly this name is there."""
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            assert not re.search(r"pip install (?:-\S+ )*['\"]?judgebench(?:[=<>~]|['\"]?$)", line), (page, line)
+    for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        assert "`judge-bench`" in page.read_text()
+        assert "JudgeBench (ScalerLab, 2024)" in page.read_text()
