@@ -25,6 +25,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 from protocols import PROTOCOLS, Protocol, Refusal
+from rates import Meter
 
 FAULTS = (
     "429",
@@ -94,6 +95,7 @@ class ChatServer:
         self.log_file = os.open(options.log, flags, 0o644) if options.log else None
         self.attempts: dict[bytes, int] = {}
         self.in_flight = 0
+        self.meter = Meter(options.allow, options.allow_window, bucket=bool(options.allow_bucket))
         self.max_in_flight = options.max_in_flight
         self.served = 0
         self.bodies = msgspec.json.Decoder(Body)
@@ -127,7 +129,8 @@ class ChatServer:
         self.in_flight += 1
         seen = {"path": request.path, "headers": dict(request.headers), "body": msgspec.Raw(data)}
         self.log(key, "start", attempt=attempt, **(seen if self.options.log_bodies else {}))
-        fault = self.fault_of(key, attempt)
+        allowed, told = self.meter.take(time.monotonic())
+        fault = self.fault_of(key, attempt) if allowed else "429"
         try:
             response = await self.reply(request, PROTOCOLS[request.path], body, data, fault)
         except asyncio.CancelledError:
@@ -135,6 +138,8 @@ class ChatServer:
             raise
         finally:
             self.in_flight -= 1
+        if not response.prepared:
+            response.headers.update(told)
         self.log(key, fault or ("refused" if response.status == 400 else "finish"))
         self.served += 1
         return response
@@ -260,6 +265,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--retry-after", default="", help="value of the header sent with 429 and 503")
     parser.add_argument("--retry-after-field", default="Retry-After")
     parser.add_argument("--max-in-flight", type=int, default=0, help="429 above so many requests at once")
+    parser.add_argument("--allow", type=int, default=0, help="429 above so many requests in a window; headers tell it")
+    parser.add_argument("--allow-window", type=float, default=1.0, help="seconds")
+    parser.add_argument("--allow-bucket", type=int, default=0, help="1: they come back bit by bit, as in a bucket")
     parser.add_argument("--key-env", help="environment variable with the key to demand")
     parser.add_argument("--refuse", default="", help="fields of the body to refuse, e.g. temperature,top_p")
     parser.add_argument("--refuse-status", type=int, default=400)

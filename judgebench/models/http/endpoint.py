@@ -19,7 +19,9 @@ from yarl import URL
 from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
 from judgebench.models import Gauge
-from judgebench.models.http.pacing import DEFAULT_CONCURRENCY, ConcurrencyLimit, Pace
+from judgebench.models.http.allowance import RateHeaders
+from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS, DEFAULT_CONCURRENCY, Pace
+from judgebench.models.http.routes import Gate, Route, Size
 from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.models.http.wire_completions import EchoedCompletions
@@ -30,8 +32,19 @@ UNREACHABLE_WAITS = (0.3, 1.0)
 """Waits between tries while an endpoint has never answered, so that a closed port is reported within seconds."""
 LONGEST_MESSAGE = 300
 """Characters of an endpoint's own words in one of our messages."""
+NOT_SECRET = ("api-version",)
+"""Names of values in an address's query that are known to be no secret, and may be part of an answer."""
 
 _encoder = msgspec.json.Encoder()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An address of a server, and the key for it."""
+
+    base_url: str
+    api_key: str | None = None
+    key_source: str = "the API key"
+    """Where the key came from, for messages."""
 
 
 class Endpoint:
@@ -55,41 +68,41 @@ class Endpoint:
         backoff_seconds: float = 0.5,
         extra_body: Mapping[str, Any] | None = None,
         key_source: str = "the API key",
+        more: Sequence[Place] = (),
+        key_header: str = "",
+        rate_headers: Sequence[RateHeaders] = (),
     ) -> None:
         """``wire`` is the protocol, by default chat completions. ``rpm`` and ``tpm`` limit requests and tokens per
         minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` says in messages
-        where the key came from. Credentials in ``base_url`` are sent, but never shown.
+        where the key came from. Credentials in ``base_url`` are sent, but never shown. ``more`` are further places
+        where the same model is served: they share the load. ``key_header`` is a header that holds the key besides the
+        usual one; ``rate_headers`` tell the endpoint's limits besides the usual ones.
         """
-        url = _parsed(base_url)
-        authorization = _authorization(api_key, url, key_source)
         self.wire = wire or ChatCompletions()
         self.concurrency = _positive("concurrency", concurrency)
         self.max_attempts = _positive("max_attempts", max_attempts)
         self.timeout_seconds = timeout_seconds
         self.backoff_seconds = backoff_seconds
-        self.address = str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/")
-        """The address without secrets, for messages."""
-        self._base = url.with_user(None).with_fragment(None)
+        self._key_header, self._rate_headers = key_header, rate_headers
+        self._secrets: list[str] = []
+        routes = [self._route(place) for place in (Place(base_url, api_key, key_source), *more)]
+        self.gate = Gate(routes, self.concurrency)
+        self.address = routes[0].address
+        """The first address without secrets, for messages."""
         self.url = self.url_of(self.wire)
-        self.host = url.host or ""
+        self.host = self.url.host or ""
         self.served_model = served_model
-        self.key_source = key_source if authorization else "a request without a key"
+        self.key_source = routes[0].key_source
         self.name = name
-        self.redactor = redaction.Redactor(_secrets(api_key, url, authorization))
+        self.redactor = redaction.Redactor(self._secrets)
         redaction.known.append(self.redactor)
-        self.headers = {
-            "Content-Type": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            **self.wire.headers(api_key),
-            **authorization,
-        }
+        self.headers = routes[0].headers
         self._extra_body = dict(extra_body or {})
         self.retries: Counter[str] = Counter()
         """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
         ``too large``, ``connection``, ``no_logprobs``, or ``refused`` and the field of the body that was given up for
         it.
         """
-        self.limit = ConcurrencyLimit(self.concurrency)
         self.paced = bool(rpm or tpm)
         self.requests_pace, self.tokens_pace = Pace(rpm), Pace(tpm)
         # What is known of the endpoint so far. Only the event loop writes these.
@@ -104,6 +117,8 @@ class Endpoint:
         self.refused_at_first = 0
         self.gives_logprobs = False
         self.logprobs_doubted = False
+        self._reply_tokens: float | None = None
+        """How long replies are, as of late."""
         self.refused: frozenset[str] = frozenset()
         """Fields of the body that this endpoint refuses; from then on they are put another way or left out."""
 
@@ -111,30 +126,66 @@ class Endpoint:
         """The protocol by which a request is sent: texts are scored by another one than replies."""
         return EchoedCompletions(request) if request.sampling.continuations else self.wire
 
-    def url_of(self, wire: Wire) -> URL:
-        """Where a protocol is spoken."""
-        return (self._base / wire.path).with_query(self._base.query)
+    def _route(self, place: Place) -> Route:
+        url = _parsed(place.base_url)
+        authorization = _authorization(place.api_key, url, place.key_source)
+        self._secrets += _secrets(place.api_key, url, authorization)
+        headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **self.wire.headers(place.api_key),
+            **authorization,
+            **({self._key_header: place.api_key} if self._key_header and place.api_key else {}),
+        }
+        return Route(
+            str(url.with_user(None).with_query(None).with_fragment(None)).rstrip("/"),
+            url.with_user(None).with_fragment(None),
+            headers,
+            place.key_source if authorization else "a request without a key",
+            self._rate_headers,
+        )
+
+    def url_of(self, wire: Wire, route: Route | None = None) -> URL:
+        """Where a protocol is spoken: at a route, or at the first one."""
+        return (route or self.gate.routes[0]).url(wire.path)
+
+    def size_of(self, body: bytes, request: Request) -> Size:
+        """What a request is likely to count for in the endpoint's limits."""
+        most = request.sampling.max_tokens or ASSUMED_REPLY_TOKENS
+        return Size(len(body) / 4, most if self._reply_tokens is None else min(most, self._reply_tokens))
+
+    def note_length(self, reply: Completion) -> None:
+        """Note how long a reply is."""
+        tokens = float(reply.usage.completion_tokens)
+        self._reply_tokens = tokens if self._reply_tokens is None else 0.95 * self._reply_tokens + 0.05 * tokens
 
     @property
     def base_url(self) -> str:
         """The address that a client of the vendor's is given; credentials are in ``headers``."""
-        return str(self._base.with_query(None))
+        return str(self.gate.routes[0].base.with_query(None))
 
     @property
     def query(self) -> dict[str, str]:
         """What is sent in the query of every address; it may be secret."""
-        return dict(self._base.query)
+        return dict(self.gate.routes[0].base.query)
+
+    @property
+    def places(self) -> str:
+        """Its addresses, for messages."""
+        return " and ".join(dict.fromkeys(route.address for route in self.gate.routes))
 
     @property
     def identity(self) -> str:
         """Protocol, endpoint without credentials, served name, and anything that is sent besides the request.
 
         What the endpoint refuses is not part of it: that follows from endpoint and request, and each completion records
-        it.
+        it. A model at several addresses is known by its name alone, so that addresses may come and go.
         """
+        addresses = {route.address for route in self.gate.routes}
+        address = self.address if len(addresses) == 1 else ""
         beside = {**self.wire.settings, **self._extra_body}
         extra = "?" + msgspec.json.encode(beside, order="sorted").decode() if beside else ""
-        return f"{self.wire.scheme}:{self.address}#{self.served_model}{extra}"
+        return f"{self.wire.scheme}:{address}#{self.served_model}{extra}"
 
     def render(self, request: Request) -> str | None:
         """``None``: the endpoint applies the chat template."""
@@ -150,25 +201,37 @@ class Endpoint:
     @property
     def proxied(self) -> bool:
         """Whether calls go through the environment's proxy."""
-        return bool(urllib.request.getproxies()) and self.host not in {"localhost", "127.0.0.1", "::1"}
+        hosts = {route.base.host for route in self.gate.routes}
+        return bool(urllib.request.getproxies()) and not hosts <= {"localhost", "127.0.0.1", "::1"}
 
     def require_reachable(self) -> None:
         """Connect, at the third try if need be, and close the connection. Behind a proxy nothing is checked."""
         if self.proxied:
             return
         for wait in (*UNREACHABLE_WAITS, None):
-            try:
-                socket.create_connection((self.host, self.url.port or 443), CONNECT_SECONDS).close()
+            failure = self._first_failure()
+            if failure is None:
                 return
+            if wait is None:
+                raise self.unreachable(str(failure), 1 + len(UNREACHABLE_WAITS)) from failure
+            time.sleep(wait)
+
+    def _first_failure(self) -> OSError | None:
+        """Why the first address cannot be connected to; ``None`` if any address can be."""
+        first = None
+        for route in self.gate.routes:
+            try:
+                socket.create_connection((route.base.host or "", route.base.port or 443), CONNECT_SECONDS).close()
             except OSError as error:
-                if wait is None:
-                    raise self.unreachable(str(error), 1 + len(UNREACHABLE_WAITS)) from error
-                time.sleep(wait)
+                first = first or error
+            else:
+                return None
+        return first
 
     def unreachable(self, reason: str, tries: int) -> ModelError:
         """The error for an address where nobody answers."""
         return ModelError(
-            f"Could not call {self.name}: {self.address} cannot be reached ({reason}; {tries} tries). "
+            f"Could not call {self.name}: {self.places} cannot be reached ({reason}; {tries} tries). "
             "Check the address and that the server runs, then start the same command again."
         )
 
@@ -243,10 +306,12 @@ def _secrets(api_key: str | None, url: URL, authorization: Mapping[str, str]) ->
 
     The query is listed as parsed and as written, where a plus is a plus.
     """
-    written = [pair.partition("=")[2] for pair in url.raw_query_string.split("&")]
+    pairs = [pair.partition("=") for pair in url.raw_query_string.split("&")]
+    written = [value for name, _, value in pairs if name not in NOT_SECRET]
+    parsed = [value for name, value in url.query.items() if name not in NOT_SECRET]
     user = url.password or url.user
     sent = authorization.get("Authorization", "").partition(" ")[2]
-    return [secret for secret in (api_key, sent, user, *url.query.values(), *written) if secret]
+    return [secret for secret in (api_key, sent, user, *parsed, *written) if secret]
 
 
 def _parsed(base_url: str) -> URL:

@@ -44,6 +44,15 @@ class HttpChat(Endpoint):
                 self._engine = EventLoop(self)
             return Replies(RequestStream(self, self._engine, requests))
 
+    def set_concurrency(self, many: int) -> None:
+        """Have at most so many requests in flight from now on; those that are stay. Any thread may call this."""
+        with self._starting:
+            self.concurrency = many
+            if self._engine is None:
+                self.gate.resize(many)
+            else:
+                self._engine.resize(self)
+
     def close(self) -> None:
         """Abandon all calls in flight, close the connections and end the thread."""
         with self._starting:

@@ -1,9 +1,7 @@
 """How fast requests may be sent: adaptive concurrency, requests and tokens per minute, Retry-After. It sends none."""
 
-import asyncio
 import math
 import re
-from collections import deque
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -17,8 +15,7 @@ class ConcurrencyLimit:
     """How many requests may be in flight: more up to the cap while all goes well, fewer under overload.
 
     Additive increase, multiplicative decrease, as in TCP. Signals from requests that were sent before the last decrease
-    say nothing about the lower limit and are ignored, so one burst of refusals counts once. It belongs to one event
-    loop.
+    say nothing about the lower limit and are ignored, so one burst of refusals counts once.
     """
 
     DECREASE = 0.7
@@ -26,38 +23,17 @@ class ConcurrencyLimit:
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.limit = float(cap)
-        self.in_flight = 0
-        self._increase = max(1.0, cap / 32)
         self._decreased_at = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self) -> None:
-        """Wait for a free place, first come first served, and take it."""
-        if self.in_flight < int(self.limit) and not self._waiting:
-            self.in_flight += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Give the place back."""
-        self.in_flight -= 1
-        while self._waiting and self.in_flight < int(self.limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self.in_flight += 1
-                turn.set_result(None)
+    def resize(self, cap: int) -> None:
+        """Change the cap. A limit that was at its cap follows it up."""
+        self.limit = float(cap) if self.limit >= self.cap else min(self.limit, float(cap))
+        self.cap = cap
 
     def succeeded(self) -> None:
         """Count a success; as many successes as the limit raise it by one step."""
         if self.limit < self.cap:
-            self.limit = min(float(self.cap), self.limit + self._increase / self.limit)
+            self.limit = min(float(self.cap), self.limit + max(1.0, self.cap / 32) / self.limit)
 
     def overloaded(self, sent_at: float, now: float) -> None:
         """Note that the endpoint refused a request, sent at ``sent_at``, for lack of capacity."""
@@ -102,8 +78,17 @@ _WAITS = re.compile(
     r"((?:\d+(?:\.\d+)?\s?(?:(?:ms|milliseconds?|s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?)(?![a-z]))?\W?){1,3})",
     re.I,
 )
-_LENGTHS = re.compile(r"(\d+(?:\.\d+)?)\s?([a-z]*)", re.I)
-_UNITS = (("ms", 0.001), ("milli", 0.001), ("m", 60.0), ("h", 3600.0))
+_LENGTHS = re.compile(r"(\d+(?:\.\d+)?)\s?([a-zµ]*)", re.I)
+_UNITS = (
+    ("ms", 0.001),
+    ("milli", 0.001),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ns", 1e-9),
+    ("m", 60.0),
+    ("h", 3600.0),
+    ("d", 86_400.0),
+)
 """The beginnings of the names of units, except seconds."""
 
 
@@ -116,9 +101,16 @@ def wait_in_body(body: bytes) -> float | None:
     59.8
     """
     found = _WAITS.search(body.decode(errors="replace"))
-    if found is None:
-        return None
-    seconds = 0.0
-    for amount, unit in _LENGTHS.findall(found[1]):
-        seconds += float(amount) * next((size for name, size in _UNITS if unit.lower().startswith(name)), 1.0)
-    return seconds
+    return None if found is None else in_seconds(found[1])
+
+
+def in_seconds(text: str) -> float:
+    """A length of time in seconds, written with units or, in seconds, without.
+
+    >>> in_seconds("1m12.5s"), in_seconds("20ms"), in_seconds("3")
+    (72.5, 0.02, 3.0)
+    """
+    return sum(
+        float(amount) * next((size for name, size in _UNITS if unit.lower().startswith(name)), 1.0)
+        for amount, unit in _LENGTHS.findall(text)
+    )

@@ -23,6 +23,7 @@ from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
 from judgebench.models.http.endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
 from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS, retry_after, wait_in_body
+from judgebench.models.http.routes import DENIED_SECONDS, Route
 from judgebench.models.http.wire import REFUSES, NoAnswer
 from judgebench.models.pricing import most_tokens
 from judgebench.records import Completion, Request, Usage
@@ -45,6 +46,8 @@ LONGEST_ERROR = 100_000
 MAX_BODY_BYTES = 32 * 2**20
 """Size limit of a reply after inflating. Five alternatives for each of 32,000 tokens take half of it."""
 OVERLOAD = frozenset({"429", "503", "529"})
+LOST = frozenset({"connection", "timeout"})
+"""Causes that say that a server may be gone."""
 QUOTA = re.compile(r"insufficient_quota|credit balance is too low|exceeded your current quota.{0,40}billing", re.I)
 """How endpoints say, with status 400 or 429, that an account is empty."""
 OWN_FAULT = re.compile(
@@ -62,6 +65,8 @@ class _Retry(Exception):
     def __init__(self, cause: str, detail: str, wait: float | None = None, paid: Usage | None = None) -> None:
         """``paid``: tokens of a reply that came, or may have been generated, but cannot be used."""
         self.cause, self.detail, self.wait, self.paid = cause, detail, wait, paid
+        self.elsewhere = False
+        """Whether another server may answer at once."""
         super().__init__(detail)
 
 
@@ -89,9 +94,12 @@ class EventLoop:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._timeout = endpoint.timeout_seconds
-        self._headers = endpoint.headers
+        # Routes of a model that is served at several places have headers of their own.
+        self._headers = endpoint.headers if len(endpoint.gate.routes) == 1 else {}
         # Looking up proxies costs CPU at each request, so do it only if there can be one.
         self._proxied = endpoint.proxied
+        self.runs: set[RequestStream] = set()
+        """Those that go on. Only the loop changes it."""
         self._ready = threading.Event()
         self._thread = threading.Thread(target=asyncio.run, args=[self._serve()], name="judgebench-http", daemon=True)
         self._thread.start()
@@ -100,6 +108,17 @@ class EventLoop:
     def start(self, work: Coroutine[Any, Any, None]) -> "Future[None]":
         """Run a coroutine on the loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def resize(self, endpoint: Endpoint) -> None:
+        """Let as many requests be in flight as the endpoint's concurrency says now. Any thread may call this."""
+
+        def resize() -> None:
+            endpoint.gate.resize(endpoint.concurrency)
+            for run in list(self.runs):
+                run.grow()
+            endpoint.gate.serve()
+
+        self.loop.call_soon_threadsafe(resize)
 
     def stop(self, *, wait: bool) -> None:
         """Cancel all runs and end the thread."""
@@ -173,6 +192,8 @@ class RequestStream:
         """Set when a request is finished. Whoever waits for it replaces it first."""
         self._probing = False
         self._probed = asyncio.Event()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._grown = asyncio.Event()
         self._feed = Feed(requests, ahead=min(PREFETCH, endpoint.concurrency), on_ready=self._ready)
         self._future = engine.start(self._main())
         # Nobody must wait for ever, even if the coroutine is cancelled before its first step.
@@ -184,11 +205,19 @@ class RequestStream:
         self._feed.close()
         self._future.cancel()
 
+    def grow(self) -> None:
+        """Start the workers that the endpoint's concurrency asks for. Too many do no harm: the gate lets in no more."""
+        missing = self._endpoint.concurrency - len(self._workers)
+        if missing > 0 and not self._over():
+            self._workers |= {self._loop.create_task(self._work()) for _ in range(missing)}
+            self._grown.set()
+
     async def _main(self) -> None:
         end: BaseException | None = None
-        workers = [asyncio.create_task(self._work()) for _ in range(self._endpoint.concurrency)]
+        self._engine.runs.add(self)
         try:
-            await asyncio.gather(*workers)
+            self.grow()
+            await self._all_work()
             end = self._feed.error
             if end is None and self._refused and not self._endpoint.answered:
                 end = self._all_refused()
@@ -197,11 +226,26 @@ class RequestStream:
         except BaseException as error:  # noqa: BLE001 - carried to the thread that iterates
             end = error
         finally:
+            self._engine.runs.discard(self)
             self._feed.close()
-            for worker in workers:
+            for worker in self._workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*self._workers, return_exceptions=True)
             self.out.put(end)
+
+    async def _all_work(self) -> None:
+        """Wait until all workers have ended, those of later as well. Raises the first error of one."""
+        ended: set[asyncio.Task[Any]] = set()
+        while going := self._workers - ended:
+            self._grown.clear()
+            grown = asyncio.create_task(self._grown.wait())
+            try:
+                done, _ = await asyncio.wait({*going, grown}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                grown.cancel()
+            ended |= done
+            for task in done:
+                task.result()
 
     def _ready(self) -> None:
         """Wake the loop, if a worker is idle and no other call is about to wake it. The feeding thread calls this."""
@@ -316,34 +360,66 @@ class RequestStream:
         endpoint = self._endpoint
         while True:
             refused, body = endpoint.refused, endpoint.body(request)
-            status, headers, data, sent_at = await self._send(body, request)
+            status, headers, data, sent_at, route = await self._send(body, request)
+            now = time.monotonic()
+            route.heard(headers, sent_at, now, time.time())
             if 200 <= status < 300:
                 completion = self._read(data, request, refused)
-                endpoint.limit.succeeded()
+                route.answered(sent_at, now)
                 return completion
-            if str(status) in OVERLOAD:
-                endpoint.limit.overloaded(sent_at, time.monotonic())
             said = endpoint.error_message(data)
             field = endpoint.drop_rejected_field(body, said, request) if status in (400, 422) else None
             if field is None:
-                raise self._trouble(status, headers, data)
+                trouble = self._trouble(status, headers, data, route)
+                self._note(trouble, status, route, sent_at, now)
+                raise trouble
             endpoint.retries[f"refused {field}"] += 1
 
-    async def _send(self, body: bytes, request: Request) -> tuple[int, Mapping[str, str], bytes, float]:
-        """Status, headers and body of the response, and when the request was sent (by the monotonic clock)."""
+    def _note(self, trouble: Exception, status: int, route: Route, sent_at: float, now: float) -> None:
+        """Tell the route of an error status, and the attempt's error whether another route may do better at once."""
+        if not isinstance(trouble, _Retry):
+            return
+        several = len(self._endpoint.gate.routes) > 1
+        if trouble.cause in OVERLOAD:
+            route.refused(trouble.wait, sent_at, now, hold=several)
+        elif isinstance(trouble, _Denied) and several:
+            route.leave_out(trouble.detail, DENIED_SECONDS, sent_at, now)
+        elif several and status >= 500:
+            route.failed(trouble.detail, sent_at, now, surely=False)
+        trouble.elsewhere = self._endpoint.gate.elsewhere(route, now)
+
+    async def _send(self, body: bytes, request: Request) -> tuple[int, Mapping[str, str], bytes, float, Route]:
+        """Status, headers and body of the response, when the request was sent (by the monotonic clock), and where."""
         endpoint = self._endpoint
         if endpoint.paced:
             await self._pace(body, request)
-        await endpoint.limit.enter()
+        route, place = await endpoint.gate.enter(self, endpoint.size_of(body, request), time.monotonic())
         sent_at = time.monotonic()
         self._sending += 1
         endpoint.sending += 1
+        try:
+            response, data = await self._post(route, body, request)
+        except _Retry as trouble:
+            now = time.monotonic()
+            if len(endpoint.gate.routes) > 1 and trouble.cause in LOST:
+                route.failed(trouble.detail, sent_at, now, surely=True)
+            trouble.elsewhere = endpoint.gate.elsewhere(route, now)
+            raise
+        finally:
+            self._sending -= 1
+            endpoint.sending -= 1
+            endpoint.gate.leave(route, place)
+        return response.status, response.headers, data, sent_at, route
+
+    async def _post(self, route: Route, body: bytes, request: Request) -> tuple[aiohttp.ClientResponse, bytes]:
+        endpoint = self._endpoint
         begun = False
         try:
-            url = endpoint.url_of(endpoint.wire_for(request))
-            async with self._session.post(url, data=body, allow_redirects=False) as response:
+            url = endpoint.url_of(endpoint.wire_for(request), route)
+            own = route.headers if len(endpoint.gate.routes) > 1 else None
+            async with self._session.post(url, data=body, headers=own, allow_redirects=False) as response:
                 endpoint.reached, begun = True, response.ok
-                data = await _body(response)
+                return response, await _body(response)
         except aiohttp.ConnectionTimeoutError as error:
             raise _Retry("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
         except TimeoutError as error:
@@ -357,11 +433,6 @@ class RequestStream:
             raise _Retry("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _Retry("connection", endpoint.redacted(str(error)) or type(error).__name__) from error
-        finally:
-            self._sending -= 1
-            endpoint.sending -= 1
-            endpoint.limit.leave()
-        return response.status, response.headers, data, sent_at
 
     async def _pace(self, body: bytes, request: Request) -> None:
         now = time.monotonic()
@@ -378,12 +449,12 @@ class RequestStream:
             why = self._endpoint.redacted(str(error))
             raise _Retry(error.cause, f"a reply that is no answer: {why}", paid=paid) from error
 
-    def _trouble(self, status: int, headers: Mapping[str, str], data: bytes) -> Exception:
+    def _trouble(self, status: int, headers: Mapping[str, str], data: bytes, route: Route) -> Exception:
         """The exception for a status that is not a success."""
         endpoint = self._endpoint
         said = endpoint.error_message(data)
         told = f"HTTP {status}: {said}"
-        called = f"Could not call {endpoint.name} at {endpoint.address}"
+        called = f"Could not call {endpoint.name} at {route.address}"
         if status == 402 or (status in (400, 403, 429) and QUOTA.search(data[:LONGEST_ERROR].decode(errors="replace"))):
             return _Denied(
                 "no quota",
@@ -398,7 +469,7 @@ class RequestStream:
             return _Denied(
                 str(status),
                 told,
-                f"{called}: the endpoint refused {endpoint.key_source} ({told}). Check that the key is valid, belongs "
+                f"{called}: the endpoint refused {route.key_source} ({told}). Check that the key is valid, belongs "
                 "to this endpoint and may use the model.",
             )
         if status in {404, 405, 410} or status < 400:
@@ -460,12 +531,18 @@ class RequestStream:
     def _succeeded(self, completion: Completion) -> None:
         endpoint = self._endpoint
         endpoint.answered += 1
+        endpoint.note_length(completion)
         endpoint.given_up_in_a_row = endpoint.denied_in_a_row = 0
         if completion.top_logprobs:
             endpoint.gives_logprobs = True
 
     def _wait(self, trouble: _Retry, attempt: int) -> float:
-        """Seconds before the next attempt: as the endpoint asks, or longer each time; never the same for all."""
+        """Seconds before the next attempt: as the endpoint asks, or longer each time; never the same for all.
+
+        None if another server may answer: the gate knows when.
+        """
+        if trouble.elsewhere:
+            return 0.0
         if trouble.wait is not None:
             return min(trouble.wait, LONGEST_WAIT_SECONDS) * self._random.uniform(1.0, 1.1)
         if not self._endpoint.reached:

@@ -467,12 +467,12 @@ def test_concurrency_goes_down_on_429_and_recovers() -> None:
     with chat_server(delay_ms=5, max_in_flight=4) as server:
         model = chat(server, concurrency=64, max_attempts=50)
         assert all(completion.error is None for _, completion in model.complete(many(400)))
-        assert model.limit.limit < 32
+        assert model.gate.routes[0].limit.limit < 32
         assert model.retries.keys() == {"429"}
-        low = model.limit.limit
+        low = model.gate.routes[0].limit.limit
         server.set(max_in_flight=0)
         assert all(completion.error is None for _, completion in model.complete(many(4000)))
-        assert model.limit.limit > 2 * low
+        assert model.gate.routes[0].limit.limit > 2 * low
         model.close()
 
 
