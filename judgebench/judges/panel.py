@@ -4,18 +4,24 @@ A panel's headline is the mean over its members. Groups of scores show each memb
 the majority) and the mean without each member. Who sits on a panel is settled in ``run/seats.py``.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
+from itertools import chain, combinations
 from statistics import fmean, median, pstdev
 
 import msgspec
 from msgspec import Struct
 
+from judgebench.codec import encode
+from judgebench.judges.lean import LeanJudgements
 from judgebench.records import ExampleScore, Judgement, Score
 
 Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
 Fold = Callable[[Sequence["Member"]], list[ExampleScore]]
 """Several members' example scores as one."""
+FoldNumbers = Callable[[Sequence[float], Sequence[float]], float]
+"""Several members' numbers, with the weights of their example scores, as one."""
 
 
 class Member(Struct, frozen=True):
@@ -27,25 +33,42 @@ class Member(Struct, frozen=True):
     """The judge model."""
 
 
-def panel_members(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+class SharedCovariates:
+    """Lets the example scores of several members share their covariates, which are most of their size."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, dict[str, float | str | None]] = {}
+        """By a digest of the example and of what is known of it, which is smaller than these."""
+
+    def of(self, rows: Sequence[ExampleScore]) -> list[ExampleScore]:
+        """The same example scores, with covariates that were seen before of the same example."""
+        return [msgspec.structs.replace(row, covariates=self._shared(row)) for row in rows]
+
+    def _shared(self, row: ExampleScore) -> dict[str, float | str | None]:
+        digest = blake2b(encode((row.example_id, row.covariates)), digest_size=16).digest()
+        return self._known.setdefault(digest, row.covariates)
+
+
+def panel_members(judgements: Collection[Judgement]) -> dict[str, Iterable[Judgement]]:
     """Sort judgements by panel member: the k-th model, and repeat, of each judge belong together.
 
     If every judge has one model, the panel has one member, whichever models those are.
     """
-    listed = list(judgements)
-    seats = _seats(listed)
+    seats = _seats(judgements)
     names = list(_judges_by_name(seats))
     if len(names) <= 1:
-        return {"": listed} if listed else {}
-    members: dict[str, list[Judgement]] = {name: [] for name in names}
+        return {"": judgements} if judgements else {}
     # A judge with fewer models than another plays them again, for the members that are left.
     played = {
         (judge, seat): names[position :: len(own)] for judge, own in seats.items() for position, seat in enumerate(own)
     }
-    for judgement in listed:
-        for name in played[judgement.judge, (judgement.judge_model, judgement.repeat)]:
-            members[name].append(judgement)
-    return members
+
+    def plays(name: str, judgement: Judgement) -> bool:
+        return name in played[judgement.judge, (judgement.judge_model, judgement.repeat)]
+
+    if isinstance(judgements, LeanJudgements):
+        return {name: judgements.of(partial(plays, name)) for name in names}
+    return {name: [judgement for judgement in judgements if plays(name, judgement)] for name in names}
 
 
 def judges_by_member(judgements: Iterable[Judgement]) -> dict[str, str]:
@@ -56,7 +79,7 @@ def judges_by_member(judgements: Iterable[Judgement]) -> dict[str, str]:
 def _seats(judgements: Iterable[Judgement]) -> dict[str, list[tuple[str, int]]]:
     """Return the models and repeats that played each judge, in order."""
     found: dict[str, set[tuple[str, int]]] = {}
-    for judgement in judgements:
+    for judgement in judgements.kinds if isinstance(judgements, LeanJudgements) else judgements:
         found.setdefault(judgement.judge, set()).add((judgement.judge_model, judgement.repeat))
     return {judge: sorted(own) for judge, own in found.items()}
 
@@ -105,53 +128,53 @@ def with_panel(
     return extended
 
 
-def _foldings(members: Sequence[Member], fold: Fold) -> list[tuple[str, list[ExampleScore]]]:
-    """Of several members: their median, and the panel without each."""
-    foldings = [("judges=median", _fold(members, _median, covariates=fold is mean_with_covariates))]
+def _foldings(members: Sequence[Member], fold: Fold) -> Iterator[tuple[str, list[ExampleScore]]]:
+    """Of several members: their median, and the panel without each; one after the other is in memory."""
+    yield "judges=median", _fold(members, _median, covariates=fold is mean_with_covariates)
     if len(members) > 2:
         for left_out in members:
             rest = [member for member in members if member is not left_out]
-            foldings.append((f"judges=without {left_out.name}", fold(rest)))
-    return foldings
+            yield f"judges=without {left_out.name}", fold(rest)
 
 
-def _fold(
-    members: Sequence[Member], fold: Callable[[Sequence[ExampleScore]], float], *, covariates: bool = False
-) -> list[ExampleScore]:
+def _fold(members: Sequence[Member], fold: FoldNumbers, *, covariates: bool = False) -> list[ExampleScore]:
     """Fold the members' values, where they have one, into one score per example and metric."""
     folded = []
     for those in _alike(members):
-        valued = [scored for scored in those if scored.value is not None]
+        valued = [scored for scored in those if scored.value is not None] or those
+        values, weights = _values(valued), [scored.weight for scored in valued]
         folded.append(
             msgspec.structs.replace(
                 those[0],
-                value=fold(valued) if valued else None,
-                weight=fmean(scored.weight for scored in valued or those),
-                covariates=_covariates(valued or those, fold) if covariates else those[0].covariates,
+                value=fold(values, weights) if values else None,
+                weight=fmean(weights),
+                covariates=_covariates(valued, weights, fold) if covariates else those[0].covariates,
             )
         )
     return folded
 
 
 def _covariates(
-    scores: Sequence[ExampleScore], fold: Callable[[Sequence[ExampleScore]], float]
+    scores: Sequence[ExampleScore], weights: Sequence[float], fold: FoldNumbers
 ) -> dict[str, float | str | None]:
     """Fold the covariates that are numbers; of texts, such as labels, the one of most members counts, of several such
     the first member's.
     """
     found: dict[str, float | str | None] = {}
-    for name in dict.fromkeys(name for scored in scores for name in scored.covariates):
-        known = [(scored, value) for scored in scores if (value := scored.covariates.get(name)) is not None]
-        numbers = [
-            msgspec.structs.replace(scored, value=value) for scored, value in known if not isinstance(value, str)
-        ]
-        texts = [value for _, value in known]
-        found[name] = fold(numbers) if numbers else max(texts, key=texts.count, default=None)
+    given = [scored.covariates for scored in scores]
+    for name in dict.fromkeys(chain.from_iterable(given)):
+        pairs = zip((own.get(name) for own in given), weights, strict=True)
+        known = [(value, weight) for value, weight in pairs if value is not None]
+        numbers = [(value, weight) for value, weight in known if not isinstance(value, str)]
+        texts = [value for value, _ in known]
+        found[name] = fold(*zip(*numbers, strict=True)) if numbers else max(texts, key=texts.count, default=None)
     return found
 
 
-def _alike(members: Sequence[Member]) -> Iterable[list[ExampleScore]]:
+def _alike(members: Sequence[Member]) -> Iterable[Sequence[ExampleScore]]:
     """Put together the members' scores of each example and metric."""
+    if _in_step([member.scores for member in members]):
+        return zip(*(member.scores for member in members), strict=True)
     found: dict[tuple[str, str], list[ExampleScore]] = {}
     for member in members:
         for scored in member.scores:
@@ -159,16 +182,30 @@ def _alike(members: Sequence[Member]) -> Iterable[list[ExampleScore]]:
     return found.values()
 
 
+def _in_step(rows: Sequence[Sequence[ExampleScore]]) -> bool:
+    """Whether all have the same example scores in the same order, each once."""
+    first = rows[0]
+    if any(len(own) != len(first) for own in rows):
+        return False
+    if len({(row.example_id, row.metric) for row in first}) < len(first):
+        return False
+    return all(
+        row.example_id == other.example_id and row.metric == other.metric
+        for own in rows[1:]
+        for row, other in zip(first, own, strict=True)
+    )
+
+
 def _values(scores: Sequence[ExampleScore]) -> list[float]:
     return [scored.value for scored in scores if scored.value is not None]
 
 
-def _weighted_mean(scores: Sequence[ExampleScore]) -> float:
-    return fmean(_values(scores), weights=[scored.weight for scored in scores])
+def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return fmean(values, weights=weights)
 
 
-def _median(scores: Sequence[ExampleScore]) -> float:
-    return median(_values(scores))
+def _median(values: Sequence[float], weights: Sequence[float]) -> float:
+    return median(values)
 
 
 def _agreement(members: Sequence[Member]) -> float | None:

@@ -5,9 +5,12 @@ with three judges or more that is estimated, and the interval widened by it (``s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from judgebench.judges.panel import Fold, Member
 from judgebench.records import Example, ExampleScore, Judgement, Score
@@ -15,6 +18,7 @@ from judgebench.task import Task, TaskData
 from judgebench.task.metric import MetricSums
 
 if TYPE_CHECKING:
+    from judgebench.stats.arrays import FloatArray
     from judgebench.stats.clustered import ClusterTotals
     from judgebench.stats.judges_effect import JudgesEffect
 
@@ -39,8 +43,13 @@ def _no_file(name: str) -> bytes:
     raise _NoFile(name)
 
 
-def observed(examples: Iterable[Example], judgements: Sequence[Judgement]) -> Parts:
-    """What an interval over items holds of the noise in these judgements of models, and what it lacks."""
+def observed(examples: Iterable[Example], judgements: Sequence[Judgement]) -> Parts | None:
+    """What an interval over items holds of the noise in these judgements of models, and what it lacks.
+
+    One judgement for each order and repeat says all of it. ``None`` if there is none.
+    """
+    if not judgements:
+        return None
     covers: list[str] = ["items"]
     lacks: list[str] = []
     if any(example.repeat for example in examples):
@@ -63,7 +72,7 @@ def held_by_intervals(scores: Iterable[Score]) -> Parts:
 
 def with_noise(
     scores: Sequence[Score],
-    judgements: Sequence[Judgement],
+    noise: Parts,
     task: Task,
     data: TaskData,
     members: Sequence[Member],
@@ -71,11 +80,10 @@ def with_noise(
 ) -> list[Score]:
     """Widen intervals by the effect of a jury's judges, and say in the details what each interval holds.
 
-    ``judgements`` are those of models, ``members`` the panel's, and ``fold`` makes the panel's numbers.
+    ``noise`` is what was :func:`observed` in the judgements of models; ``members`` are the panel's, and ``fold`` makes
+    the panel's numbers.
     """
-    if not judgements:
-        return list(scores)
-    covers, lacks = observed(data.examples, judgements)
+    covers, lacks = noise
     effects = _judges_effects(scores, task, data, members, fold)
     return [_settled(score, covers, lacks, effects.get((score.metric, score.group)), task) for score in scores]
 
@@ -114,9 +122,13 @@ def _judges_effects(
         by_judge.setdefault(member.judge, []).append(member)
     if len(by_judge) < LEAST_JUDGES:
         return {}
-    rows = [[row for row in fold(own) if row.value is not None] for own in by_judge.values()]
-    sums = [_sums(task, data, own) for own in rows]
-    values = [{(score.metric, score.group): score.value for score in task.scores(data, own)} for own in rows]
+    sums: list[Mapping[Key, _Linear]] = []
+    values = []
+    for own in by_judge.values():
+        rows = [row for row in fold(own) if row.value is not None]
+        first = sums[0] if sums else {}
+        sums.append({key: _linear(totals, first.get(key)) for key, totals in _sums(task, data, rows).items()})
+        values.append({(score.metric, score.group): score.value for score in task.scores(data, rows)})
     found: dict[Key, JudgesEffect] = {}
     for score in scores:
         key, plain = (score.metric, score.group), task.metric(score.metric, score.unit).without_control
@@ -137,15 +149,33 @@ def _sums(task: Task, data: TaskData, rows: Sequence[ExampleScore]) -> MetricSum
         return {(m.name, None): m.mean_sums(data.examples, rows) for m in task.metrics if m.is_mean}
 
 
-def _effect(values: Sequence[float | None], sums: "Sequence[ClusterTotals]") -> "JudgesEffect | None":
+class _Linear(NamedTuple):
+    """The linear part of a judge's number."""
+
+    items: NDArray[np.generic]
+    """In ascending order."""
+    influences: "FloatArray | None"
+    """Each item's; ``None`` if there is no number."""
+
+
+def _linear(totals: "ClusterTotals", like: "_Linear | None") -> _Linear:
+    """The linear part of sums; the names of items are those of ``like`` if they are the same, and so kept once."""
+    same = like is not None and np.array_equal(like.items, totals.clusters)
+    items = like.items if like is not None and same else totals.clusters
+    return _Linear(items, None if totals.value is None else totals.influence())
+
+
+def _effect(values: Sequence[float | None], sums: "Sequence[_Linear]") -> "JudgesEffect | None":
     """The effect on one score; ``None`` if too few items have a value by every judge."""
     from judgebench.stats.judges_effect import judges_effect
 
-    if any(own.value is None for own in sums):
+    if any(own.influences is None for own in sums):
         return None
-    parts = [dict(zip(own.clusters.tolist(), own.influence().tolist(), strict=True)) for own in sums]
-    items = sorted(set().union(*parts))
+    items = reduce(np.union1d, [own.items for own in sums])
     if len(items) < 2:
         return None
     # An item without a value by some judge takes no part in that judge's number.
-    return judges_effect([value or 0.0 for value in values], [[own.get(item, 0.0) for item in items] for own in parts])
+    parts = np.zeros((len(sums), len(items)))
+    for row, own in zip(parts, sums, strict=True):
+        row[np.searchsorted(items, own.items)] = own.influences
+    return judges_effect([value or 0.0 for value in values], parts)

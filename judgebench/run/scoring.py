@@ -22,6 +22,7 @@ from judgebench.display import counted
 from judgebench.errors import UsageError
 from judgebench.grading.pool import KILLED, GradingPool
 from judgebench.judges import read_replies
+from judgebench.judges.lean import LeanJudgements
 from judgebench.judges.panel import with_panel
 from judgebench.records import Cascade, Case, ExampleScore, Generation, Judgement, Score, Verdict
 from judgebench.run.cascades import cascade_part, cascade_scores, split_judgements
@@ -30,7 +31,7 @@ from judgebench.run.integrity import Finding, inspect_grading, inspect_length_co
 from judgebench.run.labels import Labels, anchored_scores, labels_for, settled
 from judgebench.run.loading import LoadedTask, reload_tasks
 from judgebench.run.manifests import hash_over_tasks, missing
-from judgebench.run.noise import held_by_intervals, with_noise
+from judgebench.run.noise import held_by_intervals, observed, with_noise
 from judgebench.run.predicting import NO_BRIDGES, Bridges, open_bridges, predicted_scores
 from judgebench.run.protocol import verifiers_of
 from judgebench.run.settings import Settings
@@ -249,20 +250,23 @@ def score(
         rereading.take(left.pop(example_id, None), of_example)
     for generation in left.values():
         rereading.take(generation, ())
-    judgements, counts = [*rereading.judgements, *verified], rereading.counts
+    judgements, counts = rereading.judgements, rereading.counts
     counts["missing"] = rereading.missing(imported=imported)
+    noise = observed(data.examples, [kind for kind in judgements.kinds if kind.judge != SELECT])
+    for judgement in verified:
+        judgements.add(judgement, judgement.verdict)
     members, rows, together = fold_members(task, data, generations, judgements)
 
-    def scores_of(settled: Sequence[Judgement]) -> list[Score]:
-        return task.scores(data, fold_members(task, data, generations, settled)[1])
+    def scores_of(settled: Iterable[Judgement]) -> list[Score]:
+        return task.scores(data, fold_members(task, data, generations, LeanJudgements(settled))[1])
 
     scores = with_bounds(task.scores(data, rows), judgements, task, data, scores_of)
     if len(members) > 1:
         scores = with_panel(scores, members, lambda scored: task.scores(data, scored), together)
-    of_judges = [judgement for judgement in rereading.judgements if judgement.judge != SELECT]
-    scores = with_noise(scores, of_judges, task, data, members, together)
+    if noise is not None:
+        scores = with_noise(scores, noise, task, data, members, together)
     # An imported file may hold judgements without the answers, which must have existed.
-    answered = {g.example_id for g in generations.values() if not g.error} | {j.example_id for j in judgements}
+    answered = {g.example_id for g in generations.values() if not g.error} | judgements.example_ids
     absent = sum(example.id not in answered for example in data.examples)
     counts.update(map(checked_as, verified))
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
@@ -315,13 +319,11 @@ class _Rereading:
 
     def __init__(self, task: Task, data: TaskData, verdicts_each: Mapping[str, int], thinking: Thinking) -> None:
         self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
-        self.judgements: list[Judgement] = []
-        """Without their replies: a score needs only the verdict, or that the call failed."""
+        self.judgements = LeanJudgements()
         self.counts: Counter[str] = Counter()
         self.styles: dict[str, dict[str, tuple[dict[str, float], dict[str, float]]]] = {}
         self._missing: Counter[tuple[str, frozenset[str]]] = Counter()
         self._held: set[tuple[str, frozenset[str]]] = set()
-        self._shared = _Shared()
 
     def take(self, generation: Generation | None, judgements: Iterable[Judgement]) -> None:
         """Add an answer, if there is one, and the judgements on it."""
@@ -336,7 +338,7 @@ class _Rereading:
             self.counts[ending(judgement, verdict)] += 1
             self._held.add((judgement.judge, frozenset(judgement.answers)))
             left[judgement.case_id] = left.get(judgement.case_id, 0) - 1
-            self.judgements.append(self._shared.lean(judgement, verdict))
+            self.judgements.add(judgement, verdict)
         for case in cases.values():
             self._missing[_kind(case)] += max(0, left[case.id])
 

@@ -4,7 +4,7 @@ This module decides what the candidate and the judges are asked, and turns their
 and writes nothing; ``pipeline`` does both.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +15,14 @@ import msgspec
 from judgebench.codec import canonical_hash
 from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
-from judgebench.judges.panel import Fold, Member, judges_by_member, mean_of, mean_with_covariates
+from judgebench.judges.panel import (
+    Fold,
+    Member,
+    SharedCovariates,
+    judges_by_member,
+    mean_of,
+    mean_with_covariates,
+)
 from judgebench.models import Gauge, Gauged, Model
 from judgebench.models.continuations import likelihoods_in
 from judgebench.models.pricing import Price
@@ -343,13 +350,14 @@ class RunningTask:
 
 
 def fold_members(
-    task: Task, data: TaskData, generations: Generations, judgements: Sequence[Judgement]
+    task: Task, data: TaskData, generations: Generations, judgements: Collection[Judgement]
 ) -> tuple[list[Member], list[ExampleScore], Fold]:
     """Return the panel's members with their example scores, the panel's example scores, and the fold that made them."""
-    by_member = task.by_member(judgements) or {"": []}
-    judges = judges_by_member(judgements)
+    by_member = task.by_member(judgements) or {"": ()}
+    judges, sharing = judges_by_member(judgements), SharedCovariates()
+    scored = ((name, task.score(data, generations, own)) for name, own in by_member.items())
     members = [
-        Member(name, task.score(data, generations, own), judges.get(name, "")) for name, own in by_member.items()
+        Member(name, sharing.of(rows) if len(by_member) > 1 else rows, judges.get(name, "")) for name, rows in scored
     ]
 
     def pooled(some: Sequence[Member]) -> list[ExampleScore]:

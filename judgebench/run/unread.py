@@ -4,7 +4,7 @@ The verdicts that could not be read are put at either end of what their judge ca
 for plain means the bounds are exact, for a fit (length control, Bradley-Terry) each end is fitted anew.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,10 +26,10 @@ def is_unread(judgement: Judgement) -> bool:
 
 def with_bounds(
     scores: Sequence[Score],
-    judgements: Sequence[Judgement],
+    judgements: Collection[Judgement],
     task: Task,
     data: TaskData,
-    made: Callable[[Sequence[Judgement]], Iterable[Score]],
+    made: Callable[[Iterable[Judgement]], Iterable[Score]],
 ) -> list[Score]:
     """Add bounds to the details of the scores that the unread verdicts can change; ``made`` makes them anew.
 
@@ -40,7 +40,7 @@ def with_bounds(
     if not unread or ends is None:
         return list(scores)
     worst, best = (
-        {(s.metric, s.group): s.value for s in made([_settled(j, ends, best=best) for j in judgements])}
+        {(s.metric, s.group): s.value for s in made(_settled(j, ends, best=best) for j in judgements)}
         for best in (False, True)
     )
     return [_bounded(score, len(unread), worst, best) for score in scores]

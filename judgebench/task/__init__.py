@@ -19,7 +19,7 @@ from judgebench.judges import Judge
 from judgebench.judges.named import NamedJudge
 from judgebench.judges.panel import panel_members
 from judgebench.records import Case, Check, Example, ExampleScore, Generation, Judgement, Sampling, Score, Verdict
-from judgebench.task.metric import Metric, MetricSums, metric_called
+from judgebench.task.metric import Metric, MetricSums, by_example, metric_called
 from judgebench.task.selection import GroupsOf
 
 Fetch = Callable[[str], bytes]
@@ -288,10 +288,9 @@ class Task:
         """Names of the metrics that tables show, in order; the first ranks."""
         return tuple(metric.name for metric in self.metrics if metric.shown)
 
-    def by_member(self, judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    def by_member(self, judgements: Collection[Judgement]) -> dict[str, Iterable[Judgement]]:
         """Sort judgements by the members of the panel that are scored by themselves; one if it is not divided."""
-        listed = list(judgements)
-        return {"": listed} if self.judged_together and listed else panel_members(listed)
+        return {"": judgements} if self.judged_together and judgements else panel_members(judgements)
 
     @property
     def means(self) -> dict[str, Metric]:
@@ -305,14 +304,14 @@ class Task:
     def scores(self, data: TaskData, rows: Sequence[ExampleScore]) -> list[Score]:
         """All scores of some example scores."""
         scores = self.summarise(data, rows)
-        rest = self._means_beside({score.metric for score in scores})
-        return [*scores, *(metric.mean_score(self.name, data.examples, rows) for metric in rest)]
+        rest, grouped = self._means_beside({score.metric for score in scores}), by_example(rows)
+        return [*scores, *(metric.mean_score(self.name, data.examples, grouped) for metric in rest)]
 
     def sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore], fetch: Fetch) -> MetricSums:
         """All scores as sums over items, of example scores that have a value."""
         sums = dict(self.metric_sums(examples, rows, fetch))
-        rest = self._means_beside({name for name, _ in sums})
-        return {**sums, **{(metric.name, None): metric.mean_sums(examples, rows) for metric in rest}}
+        rest, grouped = self._means_beside({name for name, _ in sums}), by_example(rows)
+        return {**sums, **{(metric.name, None): metric.mean_sums(examples, grouped) for metric in rest}}
 
     def _means_beside(self, names: Collection[str]) -> list[Metric]:
         return [metric for metric in self.metrics if metric.is_mean and metric.name not in names]

@@ -27,6 +27,8 @@ ABOUT_A_METRIC = ("_stderr", "_low", "_high", "_level")
 """Suffixes of table columns that describe a metric, and are not metrics themselves."""
 
 Row = TypeVar("Row", ExampleScore, Judgement)
+Rows = Sequence[ExampleScore] | Mapping[str, Sequence[ExampleScore]]
+"""Example scores, or those of each example by its id (:func:`by_example`), which serve several metrics."""
 
 ValueOf = Callable[[Sequence[ExampleScore]], float | None]
 """An example's number from its example scores; ``None`` if a part of it is missing."""
@@ -124,9 +126,10 @@ class Metric:
         assert self.limits is not None, f"{self.name} has no bounds"
         return self.limits
 
-    def values(self, rows: Sequence[ExampleScore]) -> dict[str, float | None]:
+    def values(self, rows: Rows) -> dict[str, float | None]:
         """The examples' numbers by id."""
-        return {example_id: self.value_of(own) for example_id, own in by_example(rows).items()}
+        grouped_rows = rows if isinstance(rows, Mapping) else by_example(rows)
+        return {example_id: self.value_of(own) for example_id, own in grouped_rows.items()}
 
     # -- scores
 
@@ -179,20 +182,19 @@ class Metric:
         """A score whose value was computed elsewhere; ``about`` are its ``n`` and further fields."""
         return Score(task=task, metric=self.name, value=value, unit=self.unit, **about)
 
-    def mean_score(self, task: str, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> Score:
+    def mean_score(self, task: str, examples: Sequence[Example], rows: Rows) -> Score:
         """The score of a plain mean over examples."""
-        known = [value for value in self.values(rows).values() if value is not None]
-        missing = len(examples) - len(known)
-        if not known:
-            return self.absent(task, "no example has a value", n_missing=missing)
         sums = self.mean_sums(examples, rows)
-        return self.score(task, sums, "mean over examples", "items", n=len(known), n_missing=missing)
+        missing = len(examples) - sums.n
+        if not sums.n:
+            return self.absent(task, "no example has a value", n_missing=missing)
+        return self.score(task, sums, "mean over examples", "items", n=sums.n, n_missing=missing)
 
-    def mean_sums(self, examples: Sequence[Example], rows: Sequence[ExampleScore]) -> "ClusterTotals":
+    def mean_sums(self, examples: Sequence[Example], rows: Rows) -> "ClusterTotals":
         """The sums of a plain mean over examples; the answers to one item belong together."""
         from judgebench.stats.clustered import cluster_totals
 
-        items = {example.id: example.item or example.id for example in examples}
+        items = {example.id: example.item for example in examples if example.item}
         known = {name: value for name, value in self.values(rows).items() if value is not None}
         return cluster_totals(
             [self.scale * value for value in known.values()], clusters=[items.get(name, name) for name in known]
