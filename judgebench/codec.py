@@ -7,7 +7,7 @@ import hashlib
 import heapq
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import groupby
@@ -187,7 +187,7 @@ def write_json(path: Path, value: Any) -> None:
         file.write(msgspec.json.format(encode(value), indent=2) + b"\n")
 
 
-SORTED_BYTES = 32 * 2**20
+SORTED_BYTES = 16 * 2**20
 """Size of the lines that are held in memory at once while a file is sorted."""
 
 
@@ -197,13 +197,16 @@ def sort_lines(
     key: Callable[[T], tuple[Any, ...]],
     *,
     keep: Callable[[T], bool] = lambda record: True,
-    then: Iterable[Any] = (),
+    then: Sequence[Any] = (),
 ) -> None:
     """Sort the lines of a JSON-lines file by a key, atomically; of lines with equal keys the last one is kept.
 
     ``kind`` has the fields that the key needs. Lines that ``keep`` rejects are dropped, and the records of ``then``
-    are added at the end. Memory does not grow with the file: parts of it are sorted one by one and then merged.
+    are added at the end. Memory does not grow with the file: parts of it are sorted one by one and then merged. A file
+    that this would not change is only read.
     """
+    if not then and path.exists() and _in_order(path, kind, key, keep):
+        return
     decoder = msgspec.json.Decoder(kind)
 
     def keyed(lines: Iterable[bytes]) -> Iterator[tuple[tuple[Any, ...], bytes]]:
@@ -228,6 +231,18 @@ def sort_lines(
             *_, (_, last) = same
             target.write(last)
         target.writelines(encode(record) + b"\n" for record in then)
+
+
+def _in_order(path: Path, kind: type[T], key: Callable[[T], tuple[Any, ...]], keep: Callable[[T], bool]) -> bool:
+    """Whether each line is complete, is kept, and comes after the one before it."""
+    before: tuple[Any, ...] | None = None
+    size = 0
+    for record, line in _decoded(path, kind):
+        here = key(record)
+        if not keep(record) or (before is not None and here <= before):
+            return False
+        before, size = here, size + len(line)
+    return size == path.stat().st_size
 
 
 def _sorted_portions(

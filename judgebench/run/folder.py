@@ -10,7 +10,6 @@ are generated, judged or scored.
 """
 
 import fcntl
-import hashlib
 import os
 import re
 import socket
@@ -18,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from itertools import chain, takewhile
+from itertools import chain, compress, takewhile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,6 +59,7 @@ from judgebench.records import (
     TaskCode,
     Whole,
 )
+from judgebench.run.digests import key_digest, last_of_each
 from judgebench.run.integrity import Finding
 from judgebench.run.judge_marks import AuditMark
 
@@ -451,10 +451,10 @@ class TaskFolder:
 
         If two have the same key, only the later one is returned.
         """
-        latest = {key_digest(place.key): number for number, place in enumerate(self._read("judgements.jsonl", _Place))}
-        for number, judgement in enumerate(self._read("judgements.jsonl", Judgement)):
-            if latest.get(key_digest(judgement.key)) == number:
-                yield judgement
+        latest = last_of_each(key_digest(place.key) for place in self._read("judgements.jsonl", _Place))
+        every: Iterator[Judgement] = self._read("judgements.jsonl", Judgement)
+        # A run that is at work may have written more since.
+        return compress(every, latest)
 
     def judgement_places(self) -> dict[str, list[tuple[int, int]]]:
         """Where the file has the judgements of each example; of two with the same key, the later one."""
@@ -558,11 +558,6 @@ class _Place(msgspec.Struct, gc=False):
     def key(self) -> tuple[str, str, int]:
         """The key of the judgement; all generations of an example share one key."""
         return self.case_id, self.judge_model, self.repeat
-
-
-def key_digest(key: tuple[str, str, int]) -> int:
-    """Hash a key to eight bytes, so that a million keys fit in memory."""
-    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
 
 
 def _ended(generation: Generation) -> Generation:

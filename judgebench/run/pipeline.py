@@ -21,7 +21,7 @@ from judgebench.grading.pool import GradingPool
 from judgebench.models import Model
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Example, ExampleScore, Generation, Judgement, Request, Verdict
-from judgebench.run.folder import key_digest
+from judgebench.run.digests import Digests, key_digest
 from judgebench.run.stages import (
     Flow,
     JudgeCall,
@@ -302,8 +302,8 @@ class Pipeline:
         """Checks whose verdicts a watch waits for, by task and case."""
         self._room = _Room(in_flight or MAX_IN_FLIGHT)
         self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
-        self._judged_before: dict[str, dict[int, Judgement | None]] = {}
-        """By task and digest of the key; the judgements themselves only if a watch will look at them."""
+        self._judged_before: dict[str, Digests | dict[int, Judgement]] = {}
+        """By task, digests of the keys; the judgements themselves only if a watch will look at them."""
         self._unfinished: dict[Place, _Unfinished] = {}
         self._threads = 0
         self._feeding = 0
@@ -327,11 +327,12 @@ class Pipeline:
 
     def _open_channels(self) -> None:
         for run in self._runs:
-            self._judged_before[run.key] = {
-                key_digest(judgement.key): msgspec.structs.replace(judgement, replies=()) if run.watch else None
-                for judgement in run.folder.judgements()
-                if not judgement.failed
-            }
+            judged = (judgement for judgement in run.folder.judgements() if not judgement.failed)
+            self._judged_before[run.key] = (
+                {key_digest(judgement.key): msgspec.structs.replace(judgement, replies=()) for judgement in judged}
+                if run.watch
+                else Digests(key_digest(judgement.key) for judgement in judged)
+            )
             for model in run.judge_models:
                 self._channels.setdefault(id(model), (model, SimpleQueue()))
 
@@ -518,7 +519,8 @@ class Pipeline:
         key = key_digest(call.key)
         if key in before:
             counts.resumed += 1
-            self._note(run, unfinished, before[key])
+            if isinstance(before, dict):
+                self._note(run, unfinished, before[key])
         elif call.case.verdict is not None:
             judgement = call.judgement(call.case.verdict)
             run.folder.append(judgement)
@@ -550,8 +552,8 @@ class Pipeline:
             if not unfinished.waiting:
                 self._finish(run, judgement.example_id)
 
-    def _note(self, run: RunningTask, unfinished: _Unfinished, judgement: Judgement | None) -> None:
-        if run.watch is not None and judgement is not None:
+    def _note(self, run: RunningTask, unfinished: _Unfinished, judgement: Judgement) -> None:
+        if run.watch is not None:
             unfinished.judgements.append(judgement)
 
     def _finish(self, run: RunningTask, example_id: str) -> None:

@@ -24,7 +24,8 @@ from judgebench.records import Case, Completion, Example, Generation, Request
 from judgebench.run.batches import SERVED, in_batches
 from judgebench.run.cascades import CascadePlan, cascade_plan
 from judgebench.run.controls import controls
-from judgebench.run.folder import Manifest, RunFolder, TaskManifest, key_digest
+from judgebench.run.digests import Digests, key_digest
+from judgebench.run.folder import Manifest, RunFolder, TaskManifest
 from judgebench.run.forecast import BYTES_PER_TOKEN, TYPICAL_REPLY_TOKENS, Speed
 from judgebench.run.loading import (
     LoadedTask,
@@ -413,11 +414,11 @@ class _PlayedTask:
         data, plan = self._loaded_task.data, _cascade_plan(self._loaded_task, self._settings)
         return frozenset() if plan is None else plan.part(data.by_id)
 
-    def _judged_before(self) -> set[int]:
+    def _judged_before(self) -> Digests:
         """Digests of the keys of the judgements that the run would keep."""
         if self._folder is None:
-            return set()
-        return {key_digest(judgement.key) for judgement in self._folder.judgements() if not judgement.failed}
+            return Digests(())
+        return Digests(key_digest(judgement.key) for judgement in self._folder.judgements() if not judgement.failed)
 
     def _names_in_folder(self, players: Sequence[Player]) -> Mapping[str, str]:
         """The names of the judge models in the folder's judgements, by their specs."""

@@ -176,6 +176,23 @@ def test_sorting_in_parts_is_sorting(portion: int, tmp_path: Path, monkeypatch: 
     assert [file.name for file in tmp_path.iterdir()] == ["lines.jsonl"]
 
 
+def test_a_sorted_file_is_only_read(tmp_path: Path) -> None:
+    """It is written again if a line is torn, comes too early, comes twice or is not kept."""
+    path = tmp_path / "lines.jsonl"
+
+    def sorts(*numbers: int, torn: bytes = b"", keep: int = 9) -> bool:
+        path.write_bytes(b"".join(encode(judgement(number)) + b"\n" for number in numbers) + torn)
+        before = path.stat().st_ino
+        sort_lines(path, Judgement, lambda j: (j.example_id,), keep=lambda j: j.example_id < f"e{keep}")
+        return path.stat().st_ino != before
+
+    assert not sorts(1, 2, 5)
+    assert sorts(1, 2, 5, torn=b"{")
+    assert sorts(2, 1, 5)
+    assert sorts(1, 2, 2)
+    assert sorts(1, 2, 5, keep=5)
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     """And the file is left as it was."""
     path = tmp_path / "lines.jsonl"
