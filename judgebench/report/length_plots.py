@@ -8,12 +8,14 @@ from statistics import fmean
 
 from markupsafe import Markup
 
+from judgebench.analysis.comparison_records import TaskComparison
 from judgebench.analysis.explanation import LENGTHS
 from judgebench.analysis.samples import OpenTask
 from judgebench.display import figure, interval
 from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport
 from judgebench.report.lengths import TENTHS
+from judgebench.report.only_length import LengthAnswer, length_answers
 from judgebench.report.plots import Place, Scale, Series, curves, scale_of
 from judgebench.stats.clustered import cluster_totals, clustered_estimate
 from judgebench.stats.length_control import Coefficients, length_controlled_win_rate, shares_at_lengths
@@ -57,6 +59,8 @@ class LengthView:
     apart: tuple[Apart, ...]
     few: tuple[str, ...]
     """Which runs have too few marks for a line, and why."""
+    answers: tuple[LengthAnswer, ...]
+    """Whether it is only length."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ class LengthCurve:
         return scale_of(ends, NUMBERS.get(unit))
 
 
-def length_view(report: Report, task: TaskReport) -> LengthView | None:
-    """Value by length of the answer, by run; ``None`` if samples have no value."""
+def length_view(report: Report, task: TaskReport, compared: TaskComparison | None = None) -> LengthView | None:
+    """Value by length of the answer, by run, and how that explains what was ``compared``; ``None`` without values."""
     curve = length_curve(report, task)
     if curve is None or task.measure is None:
         return None
@@ -113,7 +117,16 @@ def length_view(report: Report, task: TaskReport) -> LengthView | None:
         rows=tuple(_row(report, task, place, controlled) for place in range(len(task.runs))),
         apart=tuple(_apart(task)),
         few=curve.few,
+        answers=tuple(length_answers(report, task, compared, next(iter(controlled), None))),
     )
+
+
+def why_no_lengths(task: TaskReport) -> str:
+    """Why there is no such view of a task whose answers judges read; empty for verified ones."""
+    if not task.opened[0].judged:
+        return ""
+    held = any(task.lengths_of(place) for place in range(len(task.runs)))
+    return "no sample has a value" if held else "the run holds verdicts without the answers, so their length is unknown"
 
 
 def length_curve(report: Report, task: TaskReport) -> LengthCurve | None:

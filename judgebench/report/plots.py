@@ -84,11 +84,19 @@ class Mark:
 
 
 def forest(
-    marks: Sequence[Mark], scale: Scale, title: str, *, zero: bool = False, row: float = ROW, size: float = MARK
+    marks: Sequence[Mark],
+    scale: Scale,
+    title: str,
+    *,
+    zero: bool = False,
+    grid: bool = False,
+    row: float = ROW,
+    size: float = MARK,
 ) -> Markup:
-    """Values with their intervals, one under the other, on a scale that other rows share."""
+    """Values with their intervals, one under the other, on a scale, and with a ``grid``, that other rows share."""
     height = row * max(1, len(marks))
-    body = [_line(scale.at(0.0), 0, height, "zero")] if zero and scale.low < 0 < scale.high else []
+    body = [_line(scale.at(tick), 0, height, "axis") for tick in (scale.ticks if grid else ())]
+    body += [_line(scale.at(0.0), 0, height, "zero")] if zero and scale.low < 0 < scale.high else []
     for number, mark in enumerate(marks):
         y = row * (number + 0.5)
         inner = []
@@ -108,13 +116,17 @@ def forest(
     return drawing(body, height, title, "; ".join(mark.words for mark in marks))
 
 
-def axis(scale: Scale, unit: str) -> Markup:
-    """The numbers under a column of plots."""
-    body = [
-        Markup('<text x="{}%" y="13" text-anchor="middle">{}</text>').format(coord(scale.at(tick)), f"{tick:g}")
-        for tick in scale.ticks
-    ]
-    return drawing(body, 18, f"scale in {unit}", "")
+def axis(scale: Scale, unit: str, *, named: bool = False) -> Markup:
+    """The line and the numbers under a column of plots; ``named`` by the unit below them."""
+    body = [Markup('<line class="axis" x1="{}%" x2="{}%" y1="0.5" y2="0.5"/>').format(coord(LEFT), coord(RIGHT))]
+    for tick in scale.ticks:
+        at = coord(scale.at(tick))
+        body.append(Markup('<line class="axis" x1="{0}%" x2="{0}%" y1="0" y2="4"/>').format(at))
+        body.append(Markup('<text x="{}%" y="15" text-anchor="middle">{}</text>').format(at, f"{tick:g}"))
+    if named and unit:
+        name = Markup('<text class="unit" x="{}%" y="28" text-anchor="middle">{}</text>')
+        body.append(name.format(coord((LEFT + RIGHT) / 2), unit))
+    return drawing(body, 32 if named else 18, f"scale in {unit}", "")
 
 
 def shape(run: int, x: float, y: float, *, hollow: bool = False, size: float = MARK) -> Markup:

@@ -16,7 +16,7 @@ from judgebench.report.changes import Changes, changes_of, in_both, settings_tha
 from judgebench.report.collect import Report, TaskReport
 from judgebench.report.explaining import Explaining, explaining
 from judgebench.report.ladders import Ladder, headline, ladder, ordered
-from judgebench.report.length_plots import NUMBERS, LengthView, length_view
+from judgebench.report.length_plots import NUMBERS, LengthView, length_view, why_no_lengths
 from judgebench.report.places import masked
 from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.published import Published, published_values
@@ -79,11 +79,14 @@ def score_tables(report: Report, *, groups: bool) -> list[ScoreTable]:
 def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTable:
     by_run = [{(one.metric, one.group): one for one in opened.task.scores} for opened in task.opened]
     known = list(dict.fromkeys(key for scores in by_run for key in scores if groups or key[1] is None))
-    keys = [key for key in known if key[1] is None or _has_value(by_run, key)]
     compared, published = _differences(report, task), published_values(report, task)
-    units = {key: next(scores[key].unit for scores in by_run if key in scores) for key in keys}
+    units = {key: next(scores[key].unit for scores in by_run if key in scores) for key in known}
+    # What has one scale stands together, over one axis.
+    order = list(dict.fromkeys(units.values()))
+    listed = [key for key in known if key[1] is None or _has_value(by_run, key)]
+    keys = sorted(listed, key=lambda key: (order.index(units[key]), not _has_value(by_run, key)))
     scales = _scales(by_run, keys, units, published)
-    last = {unit: key for key, unit in units.items() if (scales.get(unit) is not None) and _has_value(by_run, key)}
+    last = {units[key]: key for key in keys if scales.get(units[key]) is not None and _has_value(by_run, key)}
     rows = tuple(
         ScoreRow(
             metric=metric,
@@ -91,7 +94,7 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
             cells=tuple(_cell(task, number, scores.get((metric, group))) for number, scores in enumerate(by_run)),
             difference=_difference(compared.get((metric, group))),
             plot=_plot(report, task, scales.get(units[metric, group]), metric, group, by_run, published),
-            axis=axis(scale, unit)
+            axis=axis(scale, unit, named=True)
             if last.get(unit := units[metric, group]) == (metric, group) and (scale := scales.get(unit)) is not None
             else Markup(""),
             reason="" if _has_value(by_run, (metric, group)) else _reason(by_run, (metric, group)),
@@ -171,10 +174,10 @@ def run_rows(report: Report, task: TaskReport) -> tuple[str, list[RunRow], Marku
         if score is not None and score.value is not None:
             words = f"{name}: {figure(score.value, score.unit)}"
             mark = Mark(run, score.value, score.low, score.high, words, _cell(task, place, score).href)
-            plot = forest([mark], scale, f"{metric} of {name}")
+            plot = forest([mark], scale, f"{metric} of {name}", grid=True)
         rows.append(RunRow(name, _cell(task, place, score), plot))
     unit = next((score.unit for score in scores.values()), "")
-    return metric or "no number", rows, axis(scale, unit) if scores else Markup("")
+    return metric or "no number", rows, axis(scale, unit, named=True) if scores else Markup("")
 
 
 def summary_sheets(report: Report) -> list[Sheet]:
@@ -249,7 +252,8 @@ def _plot(
         href = _cell(task, number, score).href
         there = None if theirs is None else theirs.value
         marks.append(Mark(task.runs[number], score.value, score.low, score.high, words, href, there))
-    return forest(marks, scale, f"{metric}{f' of {group}' if group else ''} by run") if marks else Markup("")
+    title = f"{metric}{f' of {group}' if group else ''} by run"
+    return forest(marks, scale, title, grid=True) if marks else Markup("")
 
 
 def _differences(report: Report, task: TaskReport) -> dict[tuple[str, str | None], Difference]:
@@ -458,17 +462,19 @@ def _difference_rows(report: Report, task: TaskReport, differences: Sequence[Dif
         own = [end for end in (one.difference, one.low, one.high) if end is not None]
         ends.setdefault(one.unit, [0.0]).extend(own)
     scales = {unit: scale_of(own) for unit, own in ends.items() if len(own) > 1}
+    # What has one scale stands together, over one axis.
     last = {one.unit: one for one in differences if one.difference is not None}
     listed = {other: _sizes_of(task, in_both(task, 0, other)) for other in range(1, len(task.runs))}
-    for one in differences:
+    order = list(ends)
+    for one in sorted(differences, key=lambda one: order.index(one.unit)):
         group, plot, under = one.group or "", Markup(""), Markup("")
         sizes = listed[task.runs.index(one.second)]
         href = task.list_of(group, 0, run=one.first, vs=one.second, v="both", s="delta").href
         if one.difference is not None:
             words = f"{one.metric}{f' {group}' if group else ''}: {_difference(one)}"
             mark = Mark(one.second, one.difference, one.low, one.high, words, href)
-            plot = forest([mark], scales[one.unit], f"difference of {one.metric}", zero=True)
-            under = axis(scales[one.unit], one.unit) if last[one.unit] is one else Markup("")
+            plot = forest([mark], scales[one.unit], f"difference of {one.metric}", zero=True, grid=True)
+            under = axis(scales[one.unit], one.unit, named=True) if last[one.unit] is one else Markup("")
         yield DifferenceRow(
             metric=one.metric,
             group=group,
@@ -527,6 +533,8 @@ class TaskView:
     ladder: Ladder | None
     heat_maps: Sequence[HeatMap]
     lengths: LengthView | None
+    no_lengths: str
+    """Why nothing is said of length, where judges read the answers."""
     explaining: Explaining | None
     predictions: Sequence[tuple[str, str, str, str]]
     sources: Sequence[tuple[str, str, str]]
@@ -534,19 +542,24 @@ class TaskView:
 
 def task_views(report: Report) -> list[TaskView]:
     """The views of all tasks."""
-    return [
-        TaskView(
-            number=number,
-            table=table,
-            ladder=ladder(report, table.task, comparison_of(report, table.task)),
-            heat_maps=heat_maps(report, table.task),
-            lengths=length_view(report, table.task),
-            explaining=explaining(report, table.task),
-            predictions=predictions(report, table.task),
-            sources=sources(table.task),
-        )
-        for number, table in enumerate(score_tables(report, groups=True))
-    ]
+    tables = score_tables(report, groups=True)
+    return [_task_view(report, table, number) for number, table in enumerate(tables)]
+
+
+def _task_view(report: Report, table: ScoreTable, number: int) -> TaskView:
+    task, compared = table.task, comparison_of(report, table.task)
+    lengths = length_view(report, task, compared)
+    return TaskView(
+        number=number,
+        table=table,
+        ladder=ladder(report, task, compared),
+        heat_maps=heat_maps(report, task),
+        lengths=lengths,
+        no_lengths=why_no_lengths(task) if lengths is None else "",
+        explaining=explaining(report, task),
+        predictions=predictions(report, task),
+        sources=sources(task),
+    )
 
 
 # -- protocols

@@ -132,6 +132,17 @@ def test_too_few_marks_have_no_line(place: Path, monkeypatch: pytest.MonkeyPatch
     assert "and no line: only 4 of its samples have a value" in view.few[0]
 
 
+def test_the_length_view_begins_with_its_answer(place: Path) -> None:
+    """One sentence, which the summary has as well; verified answers need no numbers for it."""
+    page = re.sub(r"<[^>]*>", "", unescape((place / "report.html").read_text()[: 10**6]))
+    told = [part.strip().split("\n")[0] for part in page.split("Is it only length?")[1:]]
+    assert len(told) == 3
+    assert told[0] == told[1]
+    assert told[0].startswith("Not known. Neither builtin:tiny (one) nor builtin:tiny (other) leads")
+    assert told[0].endswith("only 4 samples have two answers whose lengths differ less than twofold.")
+    assert told[2].startswith("No. No judge reads these answers")
+
+
 def test_differences_are_those_of_compare(place: Path) -> None:
     """Each difference with its interval, adjusted p and n, to the printed digit."""
     rows = Rows((place / "report.html").read_text()).found["view-compare"]

@@ -88,6 +88,7 @@ async function showView() {
     shown = location.hash;
     for (const row of numbers.querySelectorAll("tr")) row.classList.toggle("found", isMeant(row, settings, name === "compare" ? label : ""));
     numbers.querySelector("tr.found")?.scrollIntoView({ block: "center" });
+    /** @type {HTMLElement[]} */ ([...numbers.querySelectorAll("[data-part]")]).find((one) => one.dataset.part === settings.get("part"))?.scrollIntoView();
     return;
   }
   if (!report) return;

@@ -1,0 +1,46 @@
+"""The sentence that says whether one run leads another only because it writes more."""
+
+import pytest
+
+from judgebench.report.only_length import Lead, answer_of
+
+NAMES = ("one", "other")
+
+
+@pytest.mark.parametrize(
+    ("raw", "equal", "short", "words"),
+    [
+        ((28.41, 26, 31), (21.16, 18.26, 24.06), "Not only",
+         "Length explains 7.25 of the 28.41 points by which other leads one: with equal lengths it still leads by "
+         "21.16 (18.26 – 24.06)."),
+        ((-1.4, -2.82, 0.03), (-8.42, -12.64, -4.2), "No",
+         "Length explains none of the 1.40 points by which one leads other: with equal lengths it leads by 8.42 "
+         "(4.20 – 12.64). The 1.40 points may themselves be chance (-0.03 to 2.82)."),
+        ((5, 3, 7), (1, -1, 3), "Perhaps",
+         "Length explains 4.00 of the 5.00 points by which other leads one: with equal lengths it leads by the other "
+         "1.00 (-1.00 to 3.00), which may be chance."),
+        ((5, 3, 7), (-0.5, -2, 1), "Perhaps",
+         "Length explains all of the 5.00 points by which other leads one: with equal lengths -0.50 are left "
+         "(-2.00 to 1.00)."),
+        ((5, 3, 7), (-4, -6, -2), "Yes",
+         "Length explains all of the 5.00 points by which other leads one: with equal lengths one leads by 4.00 "
+         "(2.00 – 6.00)."),
+        ((1, 0.5, 1.5), (2, -1, 5), "No",
+         "Length explains none of the 1.00 points by which other leads one: with equal lengths it leads by 2.00 "
+         "(-1.00 to 5.00), which may be chance."),
+        ((5, None, None), (4, None, None), "Perhaps",
+         "Length explains 1.00 of the 5.00 points by which other leads one: with equal lengths it leads by the other "
+         "4.00, which may be chance."),
+    ],
+    ids=["less", "gamed", "in-doubt", "gone", "turned", "more", "without-intervals"],
+)  # fmt: skip
+def test_one_sentence_says_it(
+    raw: tuple[float, float | None, float | None],
+    equal: tuple[float, float | None, float | None],
+    short: str,
+    words: str,
+) -> None:
+    """Seen from the run that leads as answers are; the same whichever of the two runs is named first."""
+    found = answer_of(NAMES, Lead(*raw), Lead(*equal), "percent", "x")
+    assert (found.short, found.words) == (short, words)
+    assert answer_of(NAMES[::-1], Lead(*raw).turned(), Lead(*equal).turned(), "percent", "x") == found
