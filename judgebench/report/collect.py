@@ -1,7 +1,7 @@
 """Reads runs for a report: their scores, how they differ, and every sample with what each run has of it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -19,6 +19,7 @@ from judgebench.records import Example
 from judgebench.report.address import address
 from judgebench.report.lengths import tenths
 from judgebench.run.folder import usable
+from judgebench.run.integrity import is_unfinished, outputs_found
 from judgebench.run.reading import Run, TaskRun, Unreadable, require_held
 from judgebench.run.stopping import random_order
 from judgebench.tasks import is_among
@@ -117,6 +118,11 @@ class TaskReport:
     def measure_of(self, run: int) -> Measure | None:
         """The same measure of one of the runs, by its place among them."""
         return None if self.measure is None else self.opened[run].measures.get(self.measure)
+
+    @cached_property
+    def doubted(self) -> Sequence[Mapping[str, Set[str]]]:
+        """The samples that each check of a run's integrity found, run by run."""
+        return [{check: set(names) for check, names in _doubted(opened)} for opened in self.opened]
 
     @cached_property
     def grouped(self) -> Mapping[str, tuple[str, ...]]:
@@ -261,6 +267,20 @@ def _labelled(tasks: Sequence[TaskReport]) -> tuple[TaskReport, ...]:
         replace(task, label=f"{task.label} ({task.protocol_hash[7:15]})") if labels.count(task.label) > 1 else task
         for task in tasks
     )
+
+
+def _doubted(opened: OpenTask) -> Iterator[tuple[str, list[str]]]:
+    fragments = () if opened.data is None else opened.data.fragments
+    labels = opened.code is not None and opened.code.answers_are_labels
+    found = outputs_found(opened.generations.values(), fragments, judged=opened.judged, labels=labels)
+    flagged = {one.check for one in opened.task.findings if one.flagged}
+    for check, names in found.items():
+        # Two answers may well be the same, most of them may not.
+        if check != "constant_output" or check in flagged:
+            yield check, names
+    if not opened.judged:
+        graded = opened.judgements(opened.examples)
+        yield "unfinished_grading", [one.example_id for one in graded if is_unfinished(one)]
 
 
 def _outcomes_of(opened: OpenTask, measure: Measure | None) -> dict[str, str]:

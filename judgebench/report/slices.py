@@ -31,7 +31,19 @@ LEAST_QUOTED = 24
 LEARNT = 60
 """From so many samples it is learnt which words of prompts are those of every sample."""
 OUTCOMES = {"": 0, "win": 1, "tie": 2, "loss": 3, "passed": 4, "failed": 5}
-FAILED, UNREAD, ORDERS, CUT, JUDGES, INTEGRITY, THINKING, PAIRS, REVERSED, TIED = (1 << bit for bit in range(10))
+FAILED, UNREAD, ORDERS, CUT, JUDGES, EMPTY, THINKING, PAIRS, REVERSED, TIED = (1 << bit for bit in range(10))
+CONSTANT, FILTERED, UNCLOSED, VERDICT, FRAGMENTS, UNFINISHED = (1 << bit for bit in range(10, 16))
+BITS = {
+    "empty_output": EMPTY,
+    "constant_output": CONSTANT,
+    "cut_off_output": CUT,
+    "filtered_output": FILTERED,
+    "unclosed_thinking": UNCLOSED,
+    "verdict_like_output": VERDICT,
+    "prompt_fragments": FRAGMENTS,
+    "unfinished_grading": UNFINISHED,
+}
+"""Of the checks of a run's integrity."""
 MOST_LABELS = 64
 """So many different labels of verdicts can be filtered by."""
 
@@ -251,7 +263,8 @@ class Columns:
             value = None if sample is None or self.task.measure is None else sample.values.get(self.task.measure)
             self.values[run].append(None if value is None else round(value, DIGITS))
             self.outcomes[run].append(OUTCOMES[self.task.outcomes(run).get(name, "")])
-            self.flags[run].append(FAILED if sample is None else flags(sample))
+            doubted = sum(BITS[check] for check, names in self.task.doubted[run].items() if name in names)
+            self.flags[run].append(FAILED if sample is None else flags(sample) | doubted)
             self.lengths[run].append(0 if sample is None else sum(map(len, sample.answers[0].turns)))
             self.said[run].append([] if sample is None else self._labels_of(sample))
 
@@ -299,9 +312,7 @@ def flags(sample: Sample) -> int:
     found |= PAIRS if sample.swapped else 0
     found |= REVERSED if any(game.reverses for game in sample.swapped) else 0
     found |= TIED if any(game.changes and not game.reverses for game in sample.swapped) else 0
-    found |= CUT if "length" in answer.finish_reasons else 0
     found |= JUDGES if len(by_judge) > 1 and _disagree(sample) and len(ends) > 1 else 0
-    found |= INTEGRITY if not found & FAILED and not "".join(answer.turns).strip() else 0
     return found | (THINKING if any(answer.thinking) else 0)
 
 

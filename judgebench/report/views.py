@@ -352,7 +352,9 @@ def doubts(report: Report) -> Iterator[Doubt]:
                 yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"))
             for finding in opened.task.findings:
                 if finding.flagged:
-                    yield Doubt(f"{task.label}, {name}: {finding.message}", address("samples", task.label, run=run))
+                    listed = finding.check if task.doubted[place].get(finding.check) else ""
+                    href = address("samples", task.label, run=run, f=listed)
+                    yield Doubt(f"{task.label}, {name}: {finding.message}", href)
     for key, mismatches in report.comparison.unlike.items() if report.comparison else ():
         fields = ", ".join(dict.fromkeys(field for one in mismatches for field in one.fields))
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"

@@ -5,7 +5,7 @@ A check counts and flags; it never changes a score.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import UNSET, Struct
 
@@ -18,6 +18,17 @@ VERDICT_LIKE = re.compile(
 )
 FEWEST_OUTPUTS = 5
 """With fewer outputs than this, equal ones mean nothing."""
+
+OUTPUT_CHECKS = {
+    "empty_output": (0.0, "are empty"),
+    "constant_output": (0.5, "are one and the same text"),
+    "cut_off_output": (0.05, "were cut off at the token limit"),
+    "filtered_output": (0.0, "were stopped by a content filter"),
+    "unclosed_thinking": (0.01, "ended while the model was still thinking: no answer"),
+    "verdict_like_output": (0.01, "hold text that looks like a judge's verdict"),
+    "prompt_fragments": (0.01, "hold lines of the judge's own prompt"),
+}
+"""From which share of the outputs on a check puts the score in doubt, and what it says."""
 
 
 class Finding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,39 +53,48 @@ def inspect_outputs(
     ``labels``, which many items share. Of options that were weighed nothing was
     written, and several items may have the same.
     """
-    written = (generation for generation in generations if generation.likelihoods is UNSET)
-    answers = [generation for generation in written if not generation.error]
-    texts = [text for generation in answers for text in generation.outputs]
-    n = len(texts)
-    still_thinking = sum(
-        thought is not None and not text.strip()
-        for generation in answers
-        for thought, text in zip(generation.thinking, generation.outputs, strict=False)
-    )
-    most_common = Counter(text for text in texts if text.strip()).most_common(1)
-    constant = most_common[0][1] if most_common and n >= FEWEST_OUTPUTS and most_common[0][1] > 1 else 0
-    endings = Counter(reason for generation in answers for reason in generation.finish_reasons)
-    checks = [
-        ("empty_output", sum(not text.strip() for text in texts), 0.0, "are empty"),
-        ("constant_output", constant, 0.5, "are one and the same text"),
-        ("cut_off_output", endings["length"], 0.05, "were cut off at the token limit"),
-        ("filtered_output", endings["content_filter"], 0.0, "were stopped by a content filter"),
-        ("unclosed_thinking", still_thinking, 0.01, "ended while the model was still thinking: no answer"),
-    ]
-    if labels:
-        checks = [check for check in checks if check[0] != "constant_output"]
-    if judged:
-        verdict_like = sum(VERDICT_LIKE.search(text) is not None for text in texts)
-        forging = sum(sum(fragment in text for fragment in fragments) >= 2 for text in texts)
-        checks += [
-            ("verdict_like_output", verdict_like, 0.01, "hold text that looks like a judge's verdict"),
-            ("prompt_fragments", forging, 0.01, "hold lines of the judge's own prompt"),
-        ]
+    answers = list(_written(generations))
+    n = sum(len(generation.outputs) for generation in answers)
     findings = []
-    for check, count, limit, words in checks:
+    for check, found in outputs_found(answers, fragments, judged=judged, labels=labels).items():
+        count, (limit, words) = len(found), OUTPUT_CHECKS[check]
         flagged, message = n > 0 and count > 0 and count >= limit * n, f"{count} of {n} outputs {words}"
         findings.append(Finding(task=task, check=check, count=count, n=n, flagged=flagged, message=message))
     return findings
+
+
+def outputs_found(
+    generations: Iterable[Generation], fragments: Sequence[str], *, judged: bool = True, labels: bool = False
+) -> dict[str, list[str]]:
+    """What each check of :func:`inspect_outputs` finds: an example's id for each such output."""
+    answers = list(_written(generations))
+    texts = [(generation.example_id, text) for generation in answers for text in generation.outputs]
+    endings = [(generation.example_id, reason) for generation in answers for reason in generation.finish_reasons]
+    most_common = Counter(text for _, text in texts if text.strip()).most_common(1)
+    constant = most_common[0] if most_common and len(texts) >= FEWEST_OUTPUTS else ("", 0)
+    found = {
+        "empty_output": [name for name, text in texts if not text.strip()],
+        "constant_output": [name for name, text in texts if constant[1] > 1 and text == constant[0]],
+        "cut_off_output": [name for name, reason in endings if reason == "length"],
+        "filtered_output": [name for name, reason in endings if reason == "content_filter"],
+        "unclosed_thinking": [
+            generation.example_id
+            for generation in answers
+            for thought, text in zip(generation.thinking, generation.outputs, strict=False)
+            if thought is not None and not text.strip()
+        ],
+    }
+    if labels:
+        del found["constant_output"]
+    if judged:
+        found["verdict_like_output"] = [name for name, text in texts if VERDICT_LIKE.search(text)]
+        found["prompt_fragments"] = [name for name, text in texts if sum(part in text for part in fragments) >= 2]
+    return found
+
+
+def _written(generations: Iterable[Generation]) -> Iterator[Generation]:
+    """The answers that did not fail and are texts."""
+    return (one for one in generations if one.likelihoods is UNSET and not one.error)
 
 
 def inspect_length_control(task: str, metrics: Sequence[Metric], scores: Sequence[Score]) -> list[Finding]:
@@ -105,10 +125,16 @@ def inspect_grading(task: str, judgements: Sequence[Judgement]) -> list[Finding]
         often = f" (most often, {most} times)" if len(failed) > 1 else ""
         message = f"{count} of {n} checks gave no verdict, and count neither as right nor as wrong: {why}{often}"
         findings.append(Finding(task=task, check="failed_grading", count=count, n=n, flagged=True, message=message))
-    if ended := [j for j in own if j.verdict.value is not None and j.verdict.label in (*KILLED, "error")]:
+    if ended := [j for j in own if is_unfinished(j)]:
         count, check = len(ended), "unfinished_grading"
         listed = ", ".join(f"{j.case_id} ({j.verdict.label})" for j in ended[:20])
         more = f" and {count - 20} more" if count > 20 else ""
         message = f"{count} of {n} checks ended in an error or over a limit, and count as wrong: {listed}{more}"
         findings.append(Finding(task=task, check=check, count=count, n=n, flagged=True, message=message))
     return findings
+
+
+def is_unfinished(judgement: Judgement) -> bool:
+    """Whether a verification ended in an error or over a limit, so that the answer counts as wrong."""
+    verdict = judgement.verdict
+    return not judgement.replies and verdict.value is not None and verdict.label in (*KILLED, "error")

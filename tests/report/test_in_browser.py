@@ -450,6 +450,21 @@ def test_a_search_shows_what_it_has_found_so_far(
         assert look.rows() == [f"starter-0{number}" for number in (1, 2, 3, 4)]
 
 
+def test_what_is_searched_for_is_in_the_address_and_marked(look: Look) -> None:
+    """Typed words stand in the address, which shows the same marks again; what is markup or a pattern is a text."""
+    look.go(address("samples", ARENA)).page.locator("#search").fill("my sql")
+    wait_for(lambda: look.settled().address == address("samples", ARENA, q="my sql"))
+    assert look.until("1 of 4 samples").page.locator(".samples mark").all_inner_texts() == ["My SQL"]
+    assert look.open(look.address).page.locator(".samples mark").all_inner_texts() == ["My SQL"]
+    look.page.locator(".samples .row .id a").first.click()
+    assert "My SQL" in look.settled().page.locator("article .turn mark").all_inner_texts()
+    look.go(address("s", ARENA, "starter-02", run=1, q="THEIR merits"))
+    assert look.page.locator("article .game mark").all_inner_texts() == ["their merits"] * 2
+    for hostile in ("<img src=x onerror=alert(1)>", "(.*)[", "\\", "\u202e\ud800", "$&"):
+        assert look.go(address("s", ARENA, "starter-02", q=hostile)).page.locator("article mark").count() == 0
+        look.go(address("samples", ARENA, q=hostile)).until("0 of 4 samples")
+
+
 # -- samples
 
 

@@ -16,9 +16,10 @@ from judgebench.display import figure, interval, p_value, percent
 from judgebench.report import length_plots
 from judgebench.report import page as page_module
 from judgebench.report.collect import collect
-from judgebench.report.slices import LEFT_OUT
+from judgebench.report.slices import BITS, LEFT_OUT
 from judgebench.run.reading import read_run
 from tests.commands import judgebench
+from tests.report.made_pages import rewrite
 from tests.shared_data import SharedData
 
 BLOCK = re.compile(r'<script type="text/plain" id="(\w+)">([^<]*)</script>')
@@ -199,6 +200,29 @@ def test_every_sample_is_in_the_file(place: Path) -> None:
         at = tasks["alpacaeval"]["ids"].index(row["example_id"])
         number, row_at = tasks["alpacaeval"]["parts"][0][at]
         assert unpacked(found[f"s{number}"])[row_at]["turns"] == row["outputs"]
+
+
+def test_each_integrity_check_leads_to_its_samples(place: Path) -> None:
+    """What it found has a flag of its own in the index, and what the summary says of it leads to these samples."""
+    shutil.copytree(place / "one", place / "doubted")
+    ends = [("length", "So", None), ("content_filter", "", None), ("stop", "", "Hm"), ("stop", "[[A]]", None)]
+    rewrite(place / "doubted/alpacaeval/generations.jsonl", lambda at, row: row.update(
+        outputs=[ends[at][1]], finish_reasons=[ends[at][0]], thinking=[ends[at][2]]
+    ))  # fmt: skip
+    judgebench(["score", "doubted"], code=None, cwd=place)
+    judgebench(["report", "doubted", "--html", "doubted.html", "--task", "alpacaeval"], cwd=place)
+    page = (place / "doubted.html").read_text()
+    (task,) = unpacked(blocks(page)["index"])["tasks"]
+    found = {check: [bool(flags & bit) for flags in task["flags"][0]] for check, bit in BITS.items()}
+    wanted = {
+        "cut_off_output": [True, False, False, False],
+        "filtered_output": [False, True, False, False],
+        "empty_output": [False, True, True, False],
+        "unclosed_thinking": [False, False, True, False],
+        "verdict_like_output": [False, False, False, True],
+    }
+    assert {check: flags for check, flags in found.items() if any(flags)} == wanted
+    assert {one for one in BITS if f"run=0&amp;f={one}" in page} == set(wanted)
 
 
 def test_the_same_runs_make_the_same_bytes(place: Path) -> None:

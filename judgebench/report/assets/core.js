@@ -20,12 +20,14 @@ export function el(tag, attrs = {}, ...kids) {
 }
 
 const HIDDEN = /(?<!\p{Extended_Pictographic}\ufe0f?)\u200d|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e0fff}]|\p{Cs}/gu;
+/** Most texts hold nothing else, which is seen much sooner. */
+const PLAIN = /^[\n\t -~]*$/;
 const LONGEST = 60000;
 const UNBROKEN = 400;
 
 /** A text as people can read it: marks that are not seen, or turn the line round, are shown by their number. */
 export function visible(/** @type {string} */ text) {
-  return text.replace(HIDDEN, (mark) => `\u27e8${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+  return PLAIN.test(text) ? text : text.replace(HIDDEN, (mark) => `\u27e8${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
 }
 
 /**
@@ -61,6 +63,45 @@ function broken(/** @type {string} */ text) {
   }
   nodes.push(text.slice(from));
   return nodes;
+}
+
+/** A pattern that finds words as they are shown, in whichever case. */
+export function literally(/** @type {string[]} */ words) {
+  return words.map((word) => visible(word).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|");
+}
+
+/**
+ * A text as nodes in which what a pattern finds is marked, at most so often.
+ * @param {string} text
+ * @param {RegExp} pattern
+ * @param {{left: number}} most
+ * @returns {(string | HTMLElement)[]}
+ */
+export function withMarks(text, pattern, most) {
+  const parts = [];
+  let from = 0;
+  for (const found of text.matchAll(pattern)) {
+    if (!found[0] || most.left-- <= 0) break;
+    parts.push(text.slice(from, found.index), el("mark", {}, found[0]));
+    from = found.index + found[0].length;
+  }
+  return from ? [...parts, text.slice(from)] : [text];
+}
+
+const UNMARKED = "mark, button, select, summary, h1, h2, h3, nav";
+
+/** Mark what a pattern finds in the texts of an element, at most so often. @param {HTMLElement} whole @param {RegExp} pattern @param {number} left */
+export function markWithin(whole, pattern, left) {
+  const walker = document.createTreeWalker(whole, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
+  const most = { left };
+  for (const text of texts) {
+    if (most.left <= 0) break;
+    if (text.parentElement?.closest(UNMARKED)) continue;
+    const nodes = withMarks(text.data, pattern, most);
+    if (nodes.length > 1) text.replaceWith(...nodes);
+  }
 }
 
 /** The part of an address for one word. A lone surrogate cannot be encoded, so it is replaced first. */

@@ -2,7 +2,32 @@
 // Which samples are listed, and in which order. Pure functions over the columns of the index.
 
 export const OUTCOMES = ["", "win", "tie", "loss", "passed", "failed"];
-export const FLAGS = { error: 1, unread: 2, orders: 4, cut: 8, judges: 16, integrity: 32, thinking: 64, pairs: 128, reversed: 256, tied: 512 };
+/** What there may be to doubt about a sample: its bit among a run's flags, and how it is called. @type {Record<string, [number, string]>} */
+export const DOUBTS = {
+  orders: [4, "contradicts itself when the order changes"],
+  reversed: [256, "the other order reverses the winner"],
+  tied: [512, "a tie in one order only"],
+  judges: [16, "judges disagree"],
+  unread: [2, "unread verdicts"],
+  error: [1, "no answer"],
+  thinking: [64, "answer with thinking"],
+  pairs: [128, "judged in both orders"],
+  empty_output: [32, "empty answer"],
+  constant_output: [1024, "the answer that most samples have"],
+  cut_off_output: [8, "cut off at the token limit"],
+  filtered_output: [2048, "stopped by a content filter"],
+  unclosed_thinking: [4096, "still thinking when it ended"],
+  verdict_like_output: [8192, "looks like a judge's verdict"],
+  prompt_fragments: [16384, "holds lines of the judge's prompt"],
+  unfinished_grading: [32768, "verification did not end"],
+};
+/** All that integrity checks find. */
+const INTEGRITY = Object.entries(DOUBTS).reduce((bits, [name, [bit]]) => bits | (/_/.test(name) ? bit : 0), 0);
+
+/** The bits of a doubt that an address names. */
+export function bitsOf(/** @type {string} */ doubt) {
+  return doubt === "integrity" ? INTEGRITY : Object.hasOwn(DOUBTS, doubt) ? DOUBTS[doubt][0] : 0;
+}
 
 /** From so many characters on, whole texts are searched. */
 export const LEAST_TYPED = 3;
@@ -113,12 +138,12 @@ function ended(task, place, run, vs, verdict) {
 /** What there is to doubt about a sample. @param {any} task @param {number} place @param {number} run @param {string} doubt */
 function doubtful(task, place, run, doubt) {
   if (doubt === "none") return task.values[run][place] == null;
-  return Object.hasOwn(FLAGS, doubt) && Boolean(task.flags[run][place] & FLAGS[/** @type {keyof typeof FLAGS} */ (doubt)]);
+  return Boolean(task.flags[run][place] & bitsOf(doubt));
 }
 
 /** Whether the other run wrote more. @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} wrote */
 function wroteSo(task, place, run, vs, wrote) {
-  if (vs < 0 || change(task, place, run, vs) == null || (task.flags[run][place] | task.flags[vs][place]) & FLAGS.error) return false;
+  if (vs < 0 || change(task, place, run, vs) == null || (task.flags[run][place] | task.flags[vs][place]) & DOUBTS.error[0]) return false;
   return task.lengths[vs][place] > task.lengths[run][place] === (wrote === "longer");
 }
 

@@ -1,6 +1,6 @@
 // @ts-check
-import { address, el, figure, visible } from "./core.js";
-import { change, chosen, endsOf, FLAGS, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
+import { address, el, figure, literally, visible, withMarks } from "./core.js";
+import { bitsOf, change, chosen, DOUBTS, endsOf, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
 import { SCOPES, textsOf } from "./search.js";
 
@@ -8,6 +8,7 @@ import { SCOPES, textsOf } from "./search.js";
 
 const ROW = 34;
 const SPARE = 8;
+const MOST_MARKS_OF_ROW = 20;
 /** Milliseconds between two drawings of a list that grows. */
 const PAUSE_BETWEEN = 200;
 const SYMBOLS = { win: "\u25b2", tie: "\u25c6", loss: "\u25bc", passed: "\u2713", failed: "\u2717", "no answer": "\u2205", unread: "?", "": "" };
@@ -129,6 +130,12 @@ function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {num
   return el("div", { role: "row", class: "row head" }, names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at] }, visible(name))));
 }
 
+/** A text of a row, in which what was searched for is marked. */
+function withSought(/** @type {string} */ text, /** @type {Map<string, string>} */ settings) {
+  const sought = settings.get("q");
+  return sought ? withMarks(visible(text), new RegExp(literally([sought]), "giu"), { left: MOST_MARKS_OF_ROW }) : visible(text);
+}
+
 /** @param {any} report @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings @param {boolean} current */
 function row(report, task, place, at, columns, settings, current) {
   const cells = columns.map((run) => {
@@ -143,14 +150,14 @@ function row(report, task, place, at, columns, settings, current) {
     const moved = change(task, place, columns[0], columns[1]);
     cells.push(el("span", { role: "cell", class: "number" }, moved == null ? "\u2013" : `${moved > 0 ? "+" : ""}${figure(moved)}`));
   }
-  const link = el("a", { href: address(["s", task.label, task.ids[place]], settings), "data-place": at }, visible(task.ids[place]));
+  const link = el("a", { href: address(["s", task.label, task.ids[place]], settings), "data-place": at }, withSought(task.ids[place], settings));
   const groups = task.in[place].map((/** @type {number} */ group) => task.groups[group].replace(/^[^=]*=/, "")).join(", ");
   const made = el(
     "div",
     { role: "row", class: "row", "aria-rowindex": at + 2, "aria-current": current && "true" },
     el("span", { role: "cell", class: "id" }, link),
-    el("span", { role: "cell", class: "prompt", dir: "auto" }, visible(task.prompts[place])),
-    el("span", { role: "cell", class: "group" }, visible(groups)),
+    el("span", { role: "cell", class: "prompt", dir: "auto" }, task.prompts[place] ? withSought(task.prompts[place], settings) : el("span", { class: "quiet" }, "(empty)")),
+    el("span", { role: "cell", class: "group", title: visible(groups) }, visible(groups)),
     cells,
   );
   // A row stands where it belongs among all rows, whether those exist or not.
@@ -161,10 +168,10 @@ function row(report, task, place, at, columns, settings, current) {
 const narrow = matchMedia("(max-width: 640px)");
 let unfolded = false;
 
-/** Choices that take one line on a phone until they are wanted. @param {(HTMLElement | null)[]} choices @param {Map<string, string>} settings */
-function folded(choices, settings) {
-  const chosenNow = ["v", "f", "cat", "s"].map((name) => settings.get(name)).filter(Boolean);
-  const made = /** @type {HTMLDetailsElement} */ (el("details", { class: "choices", open: unfolded || !narrow.matches }, el("summary", {}, `Filters and order${chosenNow.length ? `: ${visible(chosenNow.join(", "))}` : ""}`), el("div", { class: "fields-of" }, choices)));
+/** Choices that take one line on a phone until they are wanted; it says in words what is chosen. @param {(HTMLElement | null)[]} choices */
+function folded(choices) {
+  const chosenNow = choices.flatMap((one) => [...(one?.querySelectorAll("select:not([name=task]) option") || [])]).filter((option) => option.hasAttribute("selected") && option.value && Number.isNaN(Number(option.value))).map((option) => option.textContent || "");
+  const made = /** @type {HTMLDetailsElement} */ (el("details", { class: "choices", open: unfolded || !narrow.matches }, el("summary", {}, `Filters and order${chosenNow.length ? `: ${chosenNow.join(", ")}` : ""}`), el("div", { class: "fields-of" }, choices)));
   made.addEventListener("toggle", () => {
     if (narrow.matches) unfolded = made.open;
   });
@@ -194,24 +201,24 @@ function filters(report, task, settings, go) {
     if (/** @type {InputEvent} */ (event).isComposing) return;
     waiting = window.setTimeout(() => set("q", /** @type {HTMLInputElement} */ (search).value), 150);
   });
+  const typed = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    clearTimeout(waiting);
+    set("q", /** @type {HTMLInputElement} */ (search).value);
+  };
   const verdicts = [
     ["", "all"],
     ...endsOf(task).map((one) => [one, one]),
     ...(several ? [["flip", "flips between the runs"], ["changed", "any change between the runs"], ["up", "gains"], ["down", "losses"], ["same", "no change"], ["both", "in both runs"]] : []),
   ];
+  const flags = new Set(task.flags.flat());
+  const there = (/** @type {string} */ name) => name === settings.get("f") || [...flags].some((one) => one & bitsOf(name));
   const doubts = [
     ["", "all"],
-    ["orders", "contradicts itself when the order changes"],
-    ["reversed", "the other order reverses the winner"],
-    ["tied", "a tie in one order only"],
-    ["judges", "judges disagree"],
-    ["unread", "unread verdicts"],
-    ["error", "no answer"],
-    ["cut", "answer cut off"],
     ["integrity", "answer in doubt (integrity)"],
-    ["thinking", "answer with thinking"],
+    ...Object.entries(DOUBTS).map(([name, [, words]]) => [name, words]),
     ["none", "no value"],
-  ].filter(([name]) => !name || name === settings.get("f") || task.runs.some((/** @type {any} */ _, /** @type {number} */ run) => task.flags[run].some((/** @type {number} */ flags, /** @type {number} */ place) => (name === "none" ? task.values[run][place] == null : flags & FLAGS[/** @type {"cut"} */ (name)]))));
+  ].filter(([name]) => !name || (name === "none" ? settings.get("f") === name || task.values.some((/** @type {any[]} */ own) => own.includes(null)) : there(name) && (name !== "pairs" || settings.get("f") === name)));
   const scopes = [["", "everywhere"], ...Object.entries(SCOPES)];
   const orders = [
     ["", "as in the benchmark"],
@@ -251,5 +258,5 @@ function filters(report, task, settings, go) {
     settings.get("lab") ? `only with a verdict ${settings.get("lab")}` : "",
     settings.get("w") ? `only where ${against} is ${settings.get("w") === "longer" ? "longer" : "not longer"}` : "",
   ].filter(Boolean).join("; ");
-  return el("form", { class: "filters", role: "search", onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, el("label", { class: "wide" }, el("span", {}, "Search"), search), folded(choices, settings), clear, special ? el("p", { class: "special" }, visible(special)) : null);
+  return el("form", { class: "filters", role: "search", onsubmit: typed }, el("label", { class: "wide" }, el("span", {}, "Search"), search), folded(choices), clear, special ? el("p", { class: "special" }, visible(special)) : null);
 }

@@ -1,8 +1,8 @@
 // @ts-check
-import { address, el, figure, inTurns, painted, textNodes, visible } from "./core.js";
+import { address, el, figure, inTurns, literally, markWithin, painted, textNodes, visible } from "./core.js";
 import { diff } from "./diff.js";
 import { formatted } from "./markdown.js";
-import { outcome, runOf } from "./filter.js";
+import { bitsOf, DOUBTS, outcome, runOf } from "./filter.js";
 
 // One sample: what was asked, what was answered, what each judge saw and said, and what follows.
 
@@ -25,7 +25,7 @@ const MODES = ["formatted", "raw", "diff"];
 export function sampleView(report, task, place, found, settings, set) {
   const run = runOf(task, settings.get("run"), 0);
   const vs = runOf(task, settings.get("vs"), task.runs.length > 1 ? (run === 0 ? 1 : 0) : -1);
-  return el(
+  const made = el(
     "article",
     { class: "sample" },
     title(report, task, place),
@@ -33,6 +33,8 @@ export function sampleView(report, task, place, found, settings, set) {
     answers(report, task, found, run, vs, settings, set),
     task.runs.map((/** @type {number} */ number, /** @type {number} */ at) => (found.parts[at] ? verdicts(report, task, found, at, number, task.runs.length === 1 || at === run || at === vs, settings.get("d") === "raw") : null)),
   );
+  markSought(made, settings);
+  return made;
 }
 
 /** @param {any} report @param {any} task @param {number} place */
@@ -40,9 +42,15 @@ function title(report, task, place) {
   const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(task.groups[group])));
   const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
     const said = outcome(task, place, run);
-    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]));
+    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
   });
   return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
+}
+
+/** What integrity checks found in an answer. */
+function doubted(/** @type {number} */ flags) {
+  const found = Object.entries(DOUBTS).filter(([, [bit]]) => flags & bit & bitsOf("integrity"));
+  return found.length ? el("span", { class: "doubt" }, ` ${found.map(([, [, words]]) => words).join(", ")}`) : null;
 }
 
 /** The numbers that the sample is in. */
@@ -93,7 +101,10 @@ function answers(report, task, found, run, vs, settings, set) {
   const draw = (/** @type {Alike | undefined} */ alike) => {
     const mode = asked || (alike && alike.share >= ALIKE ? "diff" : "formatted");
     MODES.forEach((one, at) => buttons[at]?.setAttribute("aria-pressed", String(one === mode)));
-    if (mode !== beside.dataset.mode || (mode === "diff" && alike)) beside.replaceChildren(...pair.map((side, at) => answer(side, mode, alike ? (at ? alike.second : alike.first) : null)));
+    if (mode !== beside.dataset.mode || (mode === "diff" && alike)) {
+      beside.replaceChildren(...pair.map((side, at) => answer(side, mode, alike ? (at ? alike.second : alike.first) : null)));
+      markSought(beside, settings);
+    }
     beside.dataset.mode = mode;
     if (alike !== undefined) told.textContent = alike ? `${Math.round(100 * alike.share)} % of the words in common` : "too different to align";
   };
@@ -143,11 +154,11 @@ function answer(side, mode, marked) {
   const part = side.part;
   const size = side.turns.reduce((sum, turn) => sum + turn.length, 0);
   const cut = part?.finish?.includes("length") ? ", cut off at the token limit" : "";
-  const told = part?.error ? `no answer: ${part.error}` : side.turns.length ? `${size.toLocaleString("en")} characters${cut}` : "no answer";
+  const told = part?.error ? `no answer: ${part.error}` : side.turns.length ? (size ? `${size.toLocaleString("en")} characters${cut}` : `an empty answer${cut}`) : "no answer";
   const thinking = (part?.thinking || []).filter(Boolean);
   const spans = (part?.rulings || []).flatMap((/** @type {any} */ rule) => rule.spans);
   const first = mode === "diff" && marked ? [el("div", { dir: "auto", class: "text diffed" }, marked.map((run) => (run.same ? textNodes(run.text) : el("ins", {}, textNodes(run.text)))))] : null;
-  const turns = first || side.turns.map((turn, at) => el("div", { dir: "auto", class: "turn-of" }, side.turns.length > 1 ? el("p", { class: "quiet" }, `turn ${at + 1}`) : null, mode === "formatted" ? formatted(turn) : el("div", { class: "text" }, textNodes(turn))));
+  const turns = first || side.turns.map((turn, at) => el("div", { dir: "auto", class: "turn-of" }, side.turns.length > 1 ? el("p", { class: "quiet" }, `turn ${at + 1}`) : null, !turn.trim() ? el("p", { class: "quiet" }, "(empty answer)") : mode === "formatted" ? formatted(turn) : el("div", { class: "text" }, textNodes(turn))));
   if (mode !== "diff" && spans.length) turns.forEach((/** @type {HTMLElement} */ turn) => markSpans(turn, spans));
   return el(
     "section",
@@ -160,21 +171,16 @@ function answer(side, mode, marked) {
 
 /** Mark what verifiers looked at, as whole words. @param {HTMLElement} turn @param {string[]} spans */
 function markSpans(turn, spans) {
-  const pattern = new RegExp(`(?<![\\p{L}\\p{N}_])(?:${[...new Set(spans)].slice(0, MOST_SPANS).sort((a, b) => b.length - a.length).map((span) => visible(span).replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})(?![\\p{L}\\p{N}_])`, "giu");
-  const walker = document.createTreeWalker(turn, NodeFilter.SHOW_TEXT);
-  const texts = [];
-  while (walker.nextNode()) texts.push(/** @type {Text} */ (walker.currentNode));
-  let left = MOST_MARKS;
-  for (const text of texts) {
-    const parts = [];
-    let from = 0;
-    for (const found of text.data.matchAll(pattern)) {
-      if (left-- <= 0) break;
-      parts.push(text.data.slice(from, found.index), el("mark", {}, found[0]));
-      from = found.index + found[0].length;
-    }
-    if (parts.length) text.replaceWith(...parts, text.data.slice(from));
-  }
+  const longestFirst = [...new Set(spans)].slice(0, MOST_SPANS).sort((a, b) => b.length - a.length);
+  markWithin(turn, new RegExp(`(?<![\\p{L}\\p{N}_])(?:${literally(longestFirst)})(?![\\p{L}\\p{N}_])`, "giu"), MOST_MARKS);
+}
+
+/** Mark what was searched for, and unfold what holds it. @param {HTMLElement} whole @param {Map<string, string>} settings */
+function markSought(whole, settings) {
+  const sought = settings.get("q");
+  if (!sought) return;
+  markWithin(whole, new RegExp(literally([sought]), "giu"), MOST_MARKS);
+  for (const folded of whole.querySelectorAll("details:not(.asked):has(mark)")) /** @type {HTMLDetailsElement} */ (folded).open = true;
 }
 
 /** @param {any} report @param {any} task @param {{shared: any, parts: any[]}} found @param {number} at @param {number} number @param {boolean} open @param {boolean} raw */
@@ -225,7 +231,7 @@ function asked(shared, part, one) {
 
 /** A verdict in words. @param {any} one */
 function saidBy(one) {
-  if (one.outcome) return `the candidate ${{ win: "wins", tie: "ties", loss: "loses" }[/** @type {"win"} */ (one.outcome)]} (${figure(one.share, 3)} of the win)${one.label ? `: ${one.label}` : ""}`;
+  if (one.outcome) return `the candidate ${{ win: "wins", tie: "ties", loss: "loses" }[/** @type {"win"} */ (one.outcome)]}${[0, 0.5, 1].includes(one.share) ? "" : ` (${figure(100 * one.share, 1)} % of the win)`}${one.label ? `: ${one.label}` : ""}`;
   if (one.value == null) return `no verdict: ${one.reason || one.state}`;
   const value = Number.isInteger(one.value) ? String(one.value) : figure(one.value, 3);
   return one.label && one.label !== value ? `${one.label} (${value})` : value;
