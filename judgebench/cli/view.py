@@ -3,16 +3,11 @@
 import os
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from judgebench.cli import options
-
-if TYPE_CHECKING:
-    from judgebench.data.sources import SourceFinder
-    from judgebench.run.reading import Run
-    from judgebench.run.run_tasks import TaskFiles
 
 
 def view(
@@ -27,21 +22,24 @@ def view(
     offline: options.Offline = False,
 ) -> None:
     """Show the report of some runs in a browser, made again when they have changed, until Ctrl+C."""
+    from judgebench.report.collect import collect
+    from judgebench.report.live_runs import LiveRuns, wait_for_runs
+    from judgebench.report.page import write_page
     from judgebench.report.serving import Pages, PageServer
     from judgebench.run.loading import source_finder
-    from judgebench.run.reading import find_runs, renamed
     from judgebench.run.settings import settings_from_flags
     from judgebench.tasks import task_files
 
     task, own = options.chosen(tasks)
     finder = source_finder(settings_from_flags({"tasks": own, "mirror": mirror, "offline": offline}))
-    files, called = task_files(own), options.run_names(names)
+    live = LiveRuns(runs, task_files(own), finder, options.run_names(names))
 
     def write(folder: Path, state: str) -> str:
-        return _write(renamed(_readable(find_runs(runs), files), called), finder, task, folder, state)
+        return write_page(collect(live.read(), finder, task=task), folder, overwrite=True, live=state).hash
 
     pages = Pages(runs, write)
     try:
+        wait_for_runs(runs, typer.echo)
         pages.newest()
         with PageServer(pages, port) as server:
             typer.echo(f"{server.url} shows the runs as they are, until Ctrl+C")
@@ -57,24 +55,3 @@ def view(
         typer.echo("")
     finally:
         pages.close()
-
-
-def _readable(paths: list[Path], files: "TaskFiles") -> "list[Run]":
-    """The runs; of one that has no scores yet, what is there."""
-    from judgebench.errors import UsageError
-    from judgebench.run.reading import read_run
-
-    found = []
-    for path in paths:
-        try:
-            found.append(read_run(path, files))
-        except UsageError:
-            found.append(read_run(path, files, unfinished=True))
-    return found
-
-
-def _write(runs: "list[Run]", finder: "SourceFinder", task: str | None, folder: Path, state: str) -> str:
-    from judgebench.report.collect import collect
-    from judgebench.report.page import write_page
-
-    return write_page(collect(runs, finder, task=task), folder, overwrite=True, live=state).hash

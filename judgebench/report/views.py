@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from judgebench.analysis.comparison_records import Difference, TaskComparison
-from judgebench.display import figure, interval, p_value, printable, ranks
+from judgebench.analysis.samples import OpenTask
+from judgebench.display import counted, figure, interval, p_value, printable, ranks
 from judgebench.exchange.sheets import Sheet, figures, words
 from judgebench.records import Score
 from judgebench.report.address import address
@@ -20,6 +21,7 @@ from judgebench.report.length_plots import NUMBERS, LengthView, length_view, why
 from judgebench.report.places import masked
 from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
 from judgebench.report.published import Published, published_values
+from judgebench.run.reading import Progress
 
 OUTCOMES = ("win", "tie", "loss", "passed", "failed")
 MOST_COLUMNS = 4
@@ -69,6 +71,8 @@ class ScoreTable:
     """Numbers that upstream's rule, with which the published ones were made, makes otherwise."""
     without: tuple[str, ...]
     """Numbers of groups that no run has, and why."""
+    so_far: tuple[str, ...]
+    """How far the runs are that go on."""
 
 
 def score_tables(report: Report, *, groups: bool) -> list[ScoreTable]:
@@ -114,6 +118,11 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
                 for metric, group in known
                 if (metric, group) not in keys
             )
+        ),
+        so_far=tuple(
+            f"{report.names[run]}: {so_far_in_words(progress)}"
+            for run, opened in zip(task.runs, task.opened, strict=True)
+            if (progress := opened.task.so_far) is not None
         ),
     )
 
@@ -297,9 +306,16 @@ def leads(report: Report) -> Iterator[str]:
                 )
                 name = report.names[task.runs[number]]
                 value = figure(headline.value, headline.unit)
+                now = _now([opened])
                 yield printable(
-                    f"{task.label}: {name} has {headline.metric} {value}{around}, {headline.n} samples", 400
+                    f"{task.label}: {name} has {headline.metric} {value}{around}, {headline.n} samples{now}", 400
                 )
+
+
+def _now(opened: Sequence[OpenTask]) -> str:
+    """What to add to a number of samples of which more will come."""
+    told = (one.task.so_far for one in opened)
+    return " so far" if any(one is not None and one.ended < one.examples for one in told) else ""
 
 
 def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]) -> Iterator[str]:
@@ -314,8 +330,9 @@ def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]
             if one.low is None or one.high is None
             else (f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}")
         )
+        now = _now(task.opened)
         yield printable(
-            f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n} items", 400
+            f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n} items{now}", 400
         )
 
 
@@ -348,7 +365,10 @@ def doubts(report: Report) -> Iterator[Doubt]:
                     )
             for note in opened.task.task_manifest.notes:
                 yield Doubt(printable(f"{task.label}, {name}: {note}", 500), address("task", task.label))
-            if not opened.task.scores:
+            if (progress := opened.task.so_far) is not None:
+                told = printable(f"{task.label}, {name}: {so_far_in_words(progress)}", 500)
+                yield Doubt(told, address("samples", task.label, run=run))
+            elif not opened.task.scores:
                 yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"))
             for finding in opened.task.findings:
                 if finding.flagged:
@@ -360,6 +380,22 @@ def doubts(report: Report) -> Iterator[Doubt]:
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
         yield Doubt(printable(words, 500), address("compare"))
     yield from (Doubt(printable(note, 500), address("runs")) for note in report.notes)
+
+
+def so_far_in_words(progress: Progress) -> str:
+    """How far a task of a run that goes on is, and what its numbers are of.
+
+    >>> so_far_in_words(Progress(examples=100, answered=40, failed=1, judged=0, ended=1))
+    'so far 41 of 100 items are answered (1 failed); there are no numbers yet'
+    """
+    failed = f" ({progress.failed:,} failed)" if progress.failed else ""
+    judged = f", {progress.judged:,} judged" if progress.judged else ""
+    done = f"so far {progress.answered + progress.failed:,} of {progress.examples:,} items are answered{failed}{judged}"
+    if progress.why or not progress.rows:
+        return f"{done}; there are no numbers yet{f': {progress.why}' if progress.why else ''}"
+    if progress.ended >= progress.examples:
+        return f"all {progress.examples:,} items have ended{failed}; the run is not at its end"
+    return f"{done}; the numbers are of {counted(progress.ended, 'item')}, of which nothing more will come"
 
 
 # -- runs

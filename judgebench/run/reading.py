@@ -28,6 +28,23 @@ from judgebench.task import Task, TaskData
 from judgebench.tasks import Origin, is_among, on_run, parse_specs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a task is whose run has not ended, in items."""
+
+    examples: int
+    answered: int
+    failed: int
+    """Answers that failed."""
+    judged: int
+    """Answers with a verdict."""
+    ended: int
+    """Items that the numbers are of: nothing more will come for them."""
+    rows: tuple[ExampleScore, ...] = ()
+    why: str = ""
+    """Why there are no numbers yet."""
+
+
 @dataclass(frozen=True)
 class TaskRun:
     """One task of a run. Scores are in memory; larger parts are read from the folder at each call."""
@@ -46,6 +63,8 @@ class TaskRun:
     """Files of tasks that the user named. The task may come from one of them."""
     predictions: tuple[Score, ...] = ()
     """Official numbers that a judge bridge predicted when the run was scored. They never stand among measured ones."""
+    so_far: Progress | None = None
+    """How far it is, if its numbers are of what has ended by now."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,6 +109,8 @@ class TaskRun:
 
         Raises :class:`UsageError` if the scoring did not finish.
         """
+        if self.so_far is not None and self.so_far.rows:
+            return list(self.so_far.rows)
         cascade = self.task_manifest.cascade
         if cascade is not None and not of_cascade:
             raise UsageError(

@@ -185,7 +185,8 @@ def test_a_run_that_has_no_scores_yet_is_shown(run: Path, tmp_path: Path) -> Non
         assert found is not None
         status, page, _ = answer(int(found[1]), found[2].decode())
         assert status == 200
-        assert "not scored yet" in page
+        assert "all 3 items have ended" in page
+        assert "exact_match_strict" in page
         rewritten(tmp_path / "run" / "gsm8k" / "generations.jsonl", example_id="new")
         assert answer(int(found[1]), found[2].decode())[1] == page
         rewritten(tmp_path / "run" / "manifest.json", status="failed")
