@@ -20,7 +20,7 @@ demo: $(VENV)/.smollm2
 
 # Published scores from the published verdicts in this repository, and what upstream published beside them.
 published: $(STAMP)
-	$(BIN)/python scripts/published_numbers.py
+	$(BIN)/judgebench selftest
 
 # The manual as a site in site/, with a reference of every command. A dead link or an option without a word ends it.
 docs: $(STAMP)

@@ -50,14 +50,6 @@ def alpacaeval_judgements(data: Path) -> Iterator[Sequence[object]]:
             yield row["model"], row["index"], row["preference"], row["len_2"], row["len_1"]
 
 
-def alpacaeval_gamed(data: Path) -> Iterator[Sequence[object]]:
-    """What the length-controlled fit is held in place by, with every instruction's difficulty."""
-    columns = ("preference", "index", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "model")
-    yield columns
-    for row in read_csv(data / "alpacaeval" / "glm" / "df_gamed_reconstructed.csv"):
-        yield [row[name] for name in columns]
-
-
 def mtbench_ratings(data: Path) -> Iterator[Sequence[object]]:
     """Every record of GPT-4's ratings, in the order of its file; -1 is none."""
     yield "file", "model", "question", "turn", "score"
@@ -152,7 +144,6 @@ def arenahard_expected(data: Path) -> Iterator[Sequence[object]]:
 
 MAKERS: tuple[Callable[[Path], Rows], ...] = (
     alpacaeval_judgements,
-    alpacaeval_gamed,
     mtbench_ratings,
     mtbench_expected,
     wildbench_scores,

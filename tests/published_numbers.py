@@ -17,6 +17,7 @@ import pyarrow
 import pyarrow.parquet
 
 from judgebench import tasks
+from judgebench.data.resources import resource
 from judgebench.data.rows import FileRow
 from judgebench.errors import SourceMissing
 from judgebench.records import ExampleScore, Score
@@ -93,7 +94,7 @@ def alpacaeval(spec: str = "alpacaeval") -> tuple[Task, TaskData]:
         for index in range(805)
     ]
     prompt = "<|im_start|>user\n{instruction} {output_1} {output_2}\n<|im_end|>\n"
-    gamed = (FOLDER / "alpacaeval_gamed.csv").read_bytes()
+    gamed = (resource("leaderboards") / "selftest" / "alpacaeval.gamed.csv").read_bytes()
     return loaded(spec, {"baseline-2": json.dumps(items).encode(), "prompt-label": prompt.encode(), "gamed": gamed})
 
 

@@ -59,6 +59,7 @@ COMMANDS = {
     "labels": ("labels.app", "Draw answers for people to label, and read their labels."),
     "data": ("data.app", "Manage the official files."),
     "doctor": ("doctor.doctor", "Check the installation."),
+    "selftest": ("selftest.selftest", "Compute published scores anew, and print both."),
     "cache": ("cache.app", "Manage the store of finished calls."),
     "batches": ("batches.app", "List, await, fetch or cancel what vendors do in batches."),
     "completion": ("completion.completion", "Complete commands, flags and tasks in the shell."),

@@ -155,6 +155,11 @@ def rulings_of(
     return tuple(msgspec.structs.replace(ruling, held=None, found="", note=why) for ruling in rulings)
 
 
+def bare_data(examples: Sequence[Example], fetch: Fetch) -> TaskData:
+    """The data of a task whose scores follow from the example scores alone."""
+    return TaskData(examples=tuple(examples), baselines={})
+
+
 def no_cases(data: TaskData, generation: Generation) -> tuple[Case, ...]:
     """The cases of a task whose answers are verified."""
     return ()
@@ -225,6 +230,8 @@ class Task:
     not the ends of what the judge can say."""
     summarise: Callable[[TaskData, Sequence[ExampleScore]], list[Score]] = lambda data, rows: []
     """The scores that have groups, details or a fit. Every other metric is the mean of its ``value_of``."""
+    bare_data: Callable[[Sequence[Example], Fetch], TaskData] = bare_data
+    """What ``summarise`` needs where only example scores are known, as of published verdicts."""
     metric_sums: Callable[[Sequence[Example], Sequence[ExampleScore], Fetch], MetricSums] = no_sums
     """The same scores as sums over items, by which two runs are compared. A score that is not such a sum is linearised.
 

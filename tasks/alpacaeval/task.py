@@ -125,6 +125,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=partial(_score, upstream_compat=settings.get("upstream_compat", False)),
         groups=groups,
         summarise=partial(summarise, c=settings.get("lc_c")),
+        bare_data=_bare_data,
         pairwise_metrics={"preference": (0.0, 1.0)},
         metric_sums=partial(metric_sums, c=settings.get("lc_c")),
         rule_options=("upstream_compat",),
@@ -155,6 +156,10 @@ def _load(fetch: Fetch, *, edition: Edition, judge: str, starter: bool) -> TaskD
         fragments=fragments,
         extras=None if starter else length_table(fetch("gamed")),
     )
+
+
+def _bare_data(examples: Sequence[Example], fetch: Fetch) -> TaskData:
+    return TaskData(examples=tuple(examples), baselines={}, extras=length_table(fetch("gamed")))
 
 
 def _example(example_id: str, item: Item, **meta: int) -> Example:

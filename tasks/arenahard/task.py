@@ -217,6 +217,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=partial(example_scores, rules=rules),
         groups=groups,
         summarise=partial(summarise, rules=rules),
+        bare_data=partial(_bare_data, rules=rules),
         pairwise_metrics={"win_rate": (0.0, 1.0)},
         metric_sums=partial(metric_sums, rules=rules),
         rule_options=("upstream_compat",),
@@ -306,10 +307,17 @@ def _load_starter(fetch: Fetch, *, wanted: str, rules: Rules) -> TaskData:
         baselines={name: text_answers(name, {question.uid: question.answer for question in questions})},
         judges={category: house_judge(category, house, rules.pipeline) for category in categories},
         fragments=house.fragments,
-        extras=Extras(
-            TokenCounter(ENCODINGS[rules.pipeline], None, "the starter set comes without a tokeniser"), {}, {}, ()
-        ),
+        extras=_without_tokens(rules, "the starter set comes without a tokeniser"),
     )
+
+
+def _bare_data(examples: Sequence[Example], fetch: Fetch, *, rules: Rules) -> TaskData:
+    extras = _without_tokens(rules, "the answers are not here")
+    return TaskData(examples=tuple(examples), baselines={}, extras=extras)
+
+
+def _without_tokens(rules: Rules, why: str) -> Extras:
+    return Extras(TokenCounter(ENCODINGS[rules.pipeline], None, why), {}, {}, ())
 
 
 def _cases(data: TaskData, generation: Generation, *, first_game_only: bool) -> tuple[Case, ...]:

@@ -67,6 +67,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         score=score,
         groups=groups,
         summarise=summarise,
+        bare_data=_bare_data,
         metric_sums=metric_sums,
         rulings=rulings,
         importers={"outputs": import_answers, **({"lm_eval": LM_EVAL.read} if version == "1" else {})},
@@ -74,6 +75,10 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         hub=("google/IFEval", "ifeval") if version == "1" else None,
         about="How many instructions of a form that a program can check a model's answers follow.",
     )
+
+
+def _bare_data(examples: Sequence[Example], fetch: Fetch) -> TaskData:
+    return TaskData(examples=tuple(examples), baselines={}, extras=Prompts(tuple(examples)))
 
 
 def _load(fetch: Fetch, *, version: str, starter: bool, without: Sequence[str]) -> TaskData:

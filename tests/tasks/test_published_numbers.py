@@ -4,8 +4,6 @@ What upstream published is read from ``leaderboards/``; where no table has the m
 prints of the same numbers (``tests/fixtures/published/README.md``).
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from judgebench.tasks.arenahard.controlled import StyleBattles, win_rates
@@ -13,12 +11,10 @@ from judgebench.tasks.wildbench.formulas import macro
 
 from judgebench.analysis.published import published_rows
 from judgebench.records import Score
-from scripts import published_numbers
 from scripts.make_published_fixtures import ALPACAEVAL, ARENAHARD, GROUPS, WILDBENCH, fixtures
 from tests import published_numbers as numbers
 from tests.shared_data import SHARED, SharedData
 
-README = Path(__file__).parents[2] / "README.md"
 LAST_BIT = 1e-12
 """Of a sum of numbers that upstream adds up in another order."""
 
@@ -115,23 +111,6 @@ def test_arenahard_style_control() -> None:
         plain = numbers.scores(task, data, found[model])["win_rate", None]
         assert float(printed(plain)) == float(wanted["win_rate"])
         assert styled == pytest.approx(float(wanted["win_rate_style_controlled"]), abs=0.005)
-
-
-def test_the_readmes_command_prints_them_all(capsys: pytest.CaptureFixture[str]) -> None:
-    """``make published`` prints our numbers beside the published ones, and says that 20 of 21 are equal, and why;
-    README quotes some of its lines.
-    """
-    assert published_numbers.main() == 0
-    shown = capsys.readouterr().out
-    quoted = [line for line in README.read_text().splitlines() if line.startswith(("┃", "│"))]
-    assert len(quoted) == 5
-    assert [line for line in quoted if line not in shown.splitlines()] == []
-    assert "20 of 21 numbers are the published ones" in shown
-    assert "* lc_win_rate of " in shown
-    assert "chose another C" in shown
-    assert len([line for line in shown.splitlines() if " * " in line and line.startswith("│")]) == 1
-    assert "published: the benchmarks' own leaderboards" in shown
-    assert shown.count("published") >= 6
 
 
 def test_the_files_are_what_their_program_makes(shared_data: SharedData) -> None:
