@@ -31,10 +31,11 @@ def judgebench_process(
 
 
 @contextmanager
-def started(arguments: Sequence[str | Path]) -> Iterator[subprocess.Popen[bytes]]:
+def started(arguments: Sequence[str | Path], cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """The command while it runs, in a process group of its own, which does not outlive the block."""
     process = subprocess.Popen(
         command(arguments),
+        cwd=cwd,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

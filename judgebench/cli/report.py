@@ -1,5 +1,6 @@
 """``report``: one page that shows why the numbers of some runs are what they are, or a site of many runs."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -87,6 +88,7 @@ def report(
 ) -> None:
     """Write a page with the numbers of some runs, how they differ, and every sample behind them, or a site of many."""
     from judgebench.report.collect import TEXTS, collect
+    from judgebench.report.site_writing import writing_alone
     from judgebench.run.bridge_files import read_bridge
     from judgebench.run.loading import source_finder
     from judgebench.run.reading import read_runs, renamed
@@ -106,15 +108,20 @@ def report(
         read_bridge(path)
     task, files = options.chosen(tasks)
     finder = source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
-    read = read_runs(runs, task_files(files))
-    for unreadable in read.unreadable:
-        typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
-    found = replace(read, readable=tuple(renamed(read.readable, options.run_names(names))))
     shown: dict[str, Any] = {"task": task, "adjust": adjust, "most": samples, "level": level}
     shown |= {"finder": finder, "without": frozenset(without or ()), "bridges": tuple(bridge)}
-    if whole:
-        _print_site(_site(runs, found, Path(html), shown, baseline, files, overwrite=overwrite), json=json)
-        return
+    with (
+        writing_alone(Path(html), lambda words: typer.echo(f"judgebench: {words}", err=True))
+        if whole
+        else nullcontext()
+    ):
+        read = read_runs(runs, task_files(files))
+        for unreadable in read.unreadable:
+            typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
+        found = replace(read, readable=tuple(renamed(read.readable, options.run_names(names))))
+        if whole:
+            _print_site(_site(runs, found, Path(html), shown, baseline, files, overwrite=overwrite), json=json)
+            return
     _print_page(collect(found.readable, unreadable=found.unreadable, **shown), html, overwrite=overwrite, json=json)
 
 

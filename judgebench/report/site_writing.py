@@ -8,7 +8,9 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,6 +19,7 @@ import msgspec
 
 from judgebench.codec import read_json, replacing, write_json
 from judgebench.data.resources import resource
+from judgebench.data.sources import SourceFinder
 from judgebench.display import printable
 from judgebench.errors import JudgebenchError, UsageError
 from judgebench.files import sha256_of
@@ -24,12 +27,18 @@ from judgebench.report.collect import collect
 from judgebench.report.page import Packed, packed_report, parts
 from judgebench.report.site import Site, SiteRun, judges_of
 from judgebench.report.site_pages import pages
-from judgebench.run.folder import usable
+from judgebench.run.folder import holder_of, take_lock, usable
 from judgebench.run.judge_marks import AuditMark, marks, marks_of
 from judgebench.run.manifests import package_versions
-from judgebench.run.reading import Run
+from judgebench.run.reading import Run, TaskRun
 
 STATE = "site.json"
+LOCK = ".site.lock"
+PAUSE = 0.2
+LONGEST_WAIT = 600.0
+"""Seconds that a site may be written by somebody else."""
+WITHOUT = " without "
+"""In a page's key: before the tasks whose official files were not at hand when it was made."""
 STATE_BYTES = 64 * 2**20
 OWN_PAGES = re.compile(r"(?:index|runs|tasks|judges)\.html|(?:tasks|judges)/[\w.-]+\.html")
 OWN_FOLDERS = re.compile(r"(?:runs|comparisons)/[\w.-]+/index\.html")
@@ -54,6 +63,42 @@ class Written:
     removed: list[str] = field(default_factory=list)
     broken: list[tuple[str, str]] = field(default_factory=list)
     """Runs without a page, with the reason."""
+
+
+@contextmanager
+def writing_alone(place: Path, told: Callable[[str], None], *, longest: float = LONGEST_WAIT) -> Iterator[None]:
+    """Wait until no other process writes the site, which is ``told``, and keep others waiting meanwhile.
+
+    Runs are to be read within: who reads them earlier and writes later takes new ones away again.
+
+    Raises :class:`UsageError` if the other process takes longer, or if the folder cannot be written.
+    """
+    if place.exists() and not place.is_dir():
+        yield
+        return
+    path, until, said = place / LOCK, time.monotonic() + longest, False
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        while (file := take_lock(path)) is None:
+            if time.monotonic() >= until:
+                raise UsageError(
+                    f"the site {place} is being written by {holder_of(path)}, for longer than {longest / 60:.0f} "
+                    "minutes. Nothing was changed; start the same command again when it has ended"
+                )
+            if not said:
+                told(f"waiting for {holder_of(path)}, which writes {place}")
+                said = True
+            time.sleep(PAUSE)
+            place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the site {place} cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+        with suppress(OSError):  # not empty, unless there was nothing to write
+            place.rmdir()
 
 
 def write_site(site: Site, place: Path, *, overwrite: bool = False) -> Written:
@@ -102,7 +147,7 @@ def require_place(runs: Sequence[SiteRun], place: Path) -> dict[str, str]:
         raise UsageError(f"a site was to be written into {place}, which is a file; give a folder to --html")
     state = place / STATE
     if not state.exists():
-        if any(place.iterdir()):
+        if any(one.name != LOCK for one in place.iterdir()):
             raise UsageError(
                 f"a site was to be written into {place}, which holds other files and no site of judgebench "
                 f"({STATE}); give a new folder to --html, or empty this one"
@@ -142,27 +187,52 @@ def _note(place: Path, keys: Mapping[str, str]) -> None:
 def _write_reports(site: Site, place: Path, before: Mapping[str, str], done: Written) -> dict[str, str]:
     """Write the pages of runs and comparisons that have changed; return the keys of all that are there."""
     keys, prints = {}, {run.origin: fingerprint(run.run) for run in site.runs}
-    audits, program, failed = marks(), _program(), set[str]()
+    audits, program, failed, at_hand = marks(), _program(), set[str](), _AtHand(site.shown.finder)
     for page, runs in _reports(site):
         if failed & {run.origin for run in runs}:
             continue
         key = _key(site, runs, prints, audits, program)
-        if before.get(page) == key and _is_whole(place / page):
-            keys[page] = key
+        made, _, lacking = before.get(page, "").partition(WITHOUT)
+        if made == key and _is_whole(place / page) and not at_hand.any_of(runs, lacking):
+            keys[page] = before[page]
             done.kept.append(page)
             continue
         try:
             # Whoever made the folder may have written anything into it.
             with usable("the run"):
-                whole = _write_report(site, place / page, runs)
+                lacks = _write_report(site, place / page, runs)
         except JudgebenchError as error:
             failed |= {run.origin for run in runs} if len(runs) == 1 else set()
             done.broken.append((runs[-1].origin, _reason(runs, error)))
             continue
         # What was not at hand may be the next time.
-        keys[page] = key if whole else ""
+        keys[page] = "" if lacks is None else key + (WITHOUT + ",".join(lacks) if lacks else "")
         done.written.append(page)
     return keys
+
+
+class _AtHand:
+    """Which official files can be had; each task of a protocol is looked at once."""
+
+    def __init__(self, finder: SourceFinder | None) -> None:
+        self._finder = finder
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def any_of(self, runs: Sequence[SiteRun], keys: str) -> bool:
+        """Whether the files of any of these tasks are there, which they were not when a page was made."""
+        named = set(filter(None, keys.split(",")))
+        return any(self._is(own) for run in runs for key, own in run.run.tasks.items() if key in named)
+
+    def _is(self, own: TaskRun) -> bool:
+        key = own.task_manifest.label, own.task_manifest.protocol_hash
+        if key not in self._known:
+            try:
+                if self._finder is not None:
+                    own.load_data(self._finder)
+                self._known[key] = self._finder is not None
+            except JudgebenchError:
+                self._known[key] = False
+        return self._known[key]
 
 
 def _is_whole(page: Path) -> bool:
@@ -221,8 +291,11 @@ def _program() -> str:
     return found.hexdigest()
 
 
-def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> bool:
-    """Write the page of one run, or of two that it compares, with its slices beside it; say whether all is there."""
+def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> list[str] | None:
+    """Write the page of one run, or of two that it compares, with its slices beside it.
+
+    Return the tasks whose official files were not at hand; ``None`` if runs could not be compared.
+    """
     shown = site.shown
     report = collect(
         [run.run for run in runs],
@@ -246,7 +319,11 @@ def _write_report(site: Site, page: Path, runs: Sequence[SiteRun]) -> bool:
     for other in page.parent.iterdir():
         if other.name.startswith((SLICES, f".{SLICES}")) and other != folder and not other.is_symlink():
             shutil.rmtree(other, ignore_errors=True)
-    return len(runs) == 1 or report.comparison is not None
+    if len(runs) > 1 and report.comparison is None:
+        return None
+    opened = [one for task in report.tasks for one in task.opened]
+    lacking = (one.task.key for one in opened if one.judged and one.code is not None and one.data is None)
+    return sorted(set(lacking))
 
 
 def _write_slices(folder: Path, found: Packed) -> None:

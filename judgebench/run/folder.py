@@ -298,9 +298,6 @@ class RunFolder:
         path = self.path / LOCK
         file = _lock(path)
         try:
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}".encode())
-            file.flush()
             for folder, _, names in os.walk(self.path):
                 for name in names:
                     if name.endswith(PARTIAL):
@@ -584,25 +581,46 @@ def _opened_lock(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "r+b")
 
 
-def _lock(path: Path) -> BinaryIO:
-    """Open and lock the file. Raises :class:`UsageError` that names the process which holds the lock."""
+def take_lock(path: Path) -> BinaryIO | None:
+    """Open and lock a file, and write into it who holds it; ``None`` if another process does.
+
+    The lock ends with the process. Whoever is done removes the file and closes it, in this order.
+    """
     while True:
         file = _opened_lock(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = printable(file.read(200).decode(errors="replace")) or "another process"
             file.close()
-            raise UsageError(
-                f"{path.parent} is locked: {holder} is at work there. Nothing was changed. Wait until it has ended and "
-                f"start the same command again, or choose another folder with --out"
-            ) from None
+            return None
         # The previous holder may have removed the file in the meantime, so that ours has no name any more.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {socket.gethostname()} since {now()}".encode())
+                file.flush()
                 return file
         file.close()
+
+
+def holder_of(path: Path) -> str:
+    """Who holds a lock, as far as its file says."""
+    try:
+        with path.open("rb") as file:
+            return printable(file.read(200).decode(errors="replace")) or "another process"
+    except OSError:
+        return "another process"
+
+
+def _lock(path: Path) -> BinaryIO:
+    """Open and lock the file. Raises :class:`UsageError` that names the process which holds the lock."""
+    file = take_lock(path)
+    if file is None:
+        raise UsageError(
+            f"{path.parent} is locked: {holder_of(path)} is at work there. Nothing was changed. Wait until it has "
+            "ended and start the same command again, or choose another folder with --out"
+        )
+    return file
 
 
 def _locked(path: Path) -> bool:

@@ -11,12 +11,15 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from judgebench.errors import ModelError
+from judgebench.errors import ModelError, UsageError
 from judgebench.report import collect, site_writing
 from judgebench.report.page import policy
 from judgebench.report.site_pages import MODULES
+from judgebench.report.site_writing import writing_alone
+from judgebench.run.reading import TaskRun
 from tests.commands import judgebench
 from tests.made_runs import JUDGED, OFFICIAL, OTHER_JUDGE, write_run
+from tests.processes import started
 
 HOSTILE = "<img src=x onerror=window.ran=1>"
 """A name of a folder as well as of a model."""
@@ -195,6 +198,62 @@ def test_everything_is_written_again_where_that_is_asked(work: Path) -> None:
     done = again(work, "--overwrite")
     assert len([page for page in done["written"] if page.startswith("runs/")]) == 5
     assert {page: page.read_bytes() for page in before} == before
+
+
+def test_a_page_made_without_official_files_is_made_again_when_they_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not before, and not once more; each task's files are looked for once."""
+    rows = [{"id": f"q{n}", "instruction": f"Ask {n}.", "gold": "x"} for n in range(3)]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "wins.toml").write_text('kind = "pairwise"\nprompts = "prompts.jsonl"\n[pairwise]\nbaseline = "gold"\n')
+    for name in ("one", "other"):
+        verdicts = [{"id": f"q{n}", "value": "win", "model": name} for n in range(3)]
+        (tmp_path / "v.jsonl").write_text("".join(json.dumps(row) + "\n" for row in verdicts))
+        words = ["import", "v.jsonl", "--from", "verdicts", "--task", "wins.toml", "--out", f"runs/{name}"]
+        judgebench(words, cwd=tmp_path)
+    asked, loaded = list[str](), TaskRun.load_data
+
+    def absent(own: TaskRun, _: object) -> None:
+        asked.append(own.key)
+        raise ModelError("the official file is not here")
+
+    def update() -> list[str]:
+        words = ["report", "runs", "--html", "site/", "--json", "--tasks", "wins.toml"]
+        found = json.loads(judgebench(words, cwd=tmp_path).stdout)["written"]
+        return [page for page in found if page.startswith("runs/")]
+
+    monkeypatch.setattr(TaskRun, "load_data", absent)
+    assert len(update()) == 2
+    asked.clear()
+    assert update() == []
+    assert asked == ["wins"]
+    monkeypatch.setattr(TaskRun, "load_data", loaded)
+    assert len(update()) == 2
+    assert update() == []
+
+
+def test_two_processes_write_one_site_one_after_the_other(work: Path) -> None:
+    """Neither breaks what the other writes; the site is that of one, and nothing else is left."""
+    reference = {page: page.read_bytes() for page in (work / "site").rglob("*.*") if page.is_file()}
+    shutil.rmtree(work / "site")
+    words = ["report", "runs", "--html", "site/", "--baseline", "mine"]
+    with started(words, work) as first, started(words, work) as second:
+        assert (first.wait(), second.wait()) == (0, 0)
+    assert {page: page.read_bytes() for page in (work / "site").rglob("*.*") if page.is_file()} == reference
+
+
+def test_whoever_writes_a_site_is_named_to_those_who_wait(tmp_path: Path) -> None:
+    """A second one waits, and leaves after a while without a change."""
+    with writing_alone(tmp_path / "site", print):
+        told = list[str]()
+        with (
+            pytest.raises(UsageError, match=f"is being written by process {os.getpid()}"),
+            writing_alone(tmp_path / "site", told.append, longest=0.3),
+        ):
+            pytest.fail("two wrote at once")
+        assert len(told) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_removed_run_disappears(work: Path) -> None:
