@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from judgebench.cli import COMMANDS  # noqa: E402 - mkdocs runs this file from anywhere
-from scripts import command_reference  # noqa: E402
+from scripts import command_reference, manual_figures, reference_tables  # noqa: E402
 
 COMMANDS_HEADING = "Commands"
 """In the table of contents: where the pages of the commands go."""
@@ -52,6 +52,8 @@ def made_pages() -> Iterator[tuple[str, str]]:
     yield "reference/commands/index.md", command_reference.overview()
     for name in COMMANDS:
         yield f"reference/commands/{name}.md", command_reference.page(name)
+    yield "reference/names.md", reference_tables.names()
+    yield "reference/settings.md", reference_tables.settings()
     yield "example-files.md", examples_page()
 
 
@@ -69,6 +71,7 @@ def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File
 
     pages = {**dict(made_pages()), **{page: (ROOT / path).read_text() for path, page in shown_files().items()}}
+    pages |= {f"figures/{name}.svg": draw() for name, draw in manual_figures.FIGURES.items()}
     for place, text in pages.items():
         files.append(File.generated(config, place, content=text))
     return files

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from judgebench.cli import COMMANDS, loaded
-from scripts import command_reference
+from scripts import command_reference, manual
+from scripts.manual_figures import FIGURES
 from tests.commands import judgebench
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +43,8 @@ def links() -> Iterator[tuple[Path, str]]:
 
 def test_no_link_is_dead() -> None:
     """Each leads to a file or folder of the repository, or to one of the manual's own pages, and to a heading there."""
-    made = {ROOT / "docs" / "reference" / "commands" / f"{name}.md" for name in (*COMMANDS, "index")}
+    figures = (f"figures/{name}.svg" for name in FIGURES)
+    made = {ROOT / "docs" / page for page in (*(page for page, _ in manual.made_pages()), *figures)}
     seen, dead = 0, []
     for page, target in links():
         path, _, anchor = target.partition("#")
@@ -100,3 +102,31 @@ def test_no_page_says_that_the_index_has_the_program() -> None:
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
         assert "`judge-bench`" in page.read_text()
         assert "JudgeBench (ScalerLab, 2024)" in page.read_text()
+
+
+def other_words() -> list[str]:
+    """What CONTRIBUTING's table of ten words says not to say, without what stands in brackets."""
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Ten words")[2].partition("\n\nText for users")[0]
+    rows = [line.split("|")[3] for line in table.splitlines() if line.startswith("| ")][2:]
+    return [word.strip() for row in rows for word in re.sub(r"\(.*?\)", "", row).split(",")]
+
+
+def test_words_of_the_glossary_have_no_synonyms() -> None:
+    """One word for one idea, in the pages and in what ``--help`` says; code and names of others are free."""
+    words = other_words()
+    assert len(words) >= 10
+    wrong = re.compile(rf"\b(?:{'|'.join(words)})s?\b|(?:server|endpoint) of its protocol|over either protocol")
+    texts = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES if page.name != "CONTRIBUTING.md"}
+    texts |= {f"{name} --help": html.unescape(command_reference.page(name)) for name in COMMANDS}
+    code = re.compile(r"`[^`]*`|\{.*?\}|\S*=\S*|\"\w+\"|experiment tracker")
+    said = {place: wrong.findall(code.sub("", prose(text))) for place, text in texts.items()}
+    assert {place: found for place, found in said.items() if found} == {}
+
+
+def test_the_figures_show_what_the_text_says() -> None:
+    """The page has each, and a gate's verdicts are its three."""
+    page = (ROOT / "docs" / "how-sure.md").read_text()
+    assert set(re.findall(r"\(figures/(\w+)\.svg\)", page)) == set(FIGURES)
+    shown = FIGURES["gate"]()
+    assert [word for word in ("PASS", "INCONCLUSIVE", "FAIL") if word not in shown] == []
+    assert 'class="zero"' not in FIGURES["paired"](), "the interval of the difference lies off 0"

@@ -156,7 +156,7 @@ def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory
 
     There, ``annotations.json`` are published judgements, ``runs/demo`` is a run of AlpacaEval's starter set,
     ``runs/baseline`` and ``runs/candidate`` are a worse and a better model's answers, ``answers.jsonl`` the better
-    one's, and a block of TOML or Jinja is the file that its first line names.
+    one's, a block of TOML or Jinja is the file that its first line names, and one of JSON is ``prompts.jsonl``.
     Blocks of Python come last.
     """
     mirrors = [str(shared_data / kind) for kind in ("alpacaeval", "gsm8k", "upstream")]
@@ -165,6 +165,8 @@ def went_wrong(shared_data: SharedData, tmp_path_factory: pytest.TempPathFactory
         (folder / "annotations.json").write_bytes(file.read())
     for text in blocks("toml", "jinja"):
         (folder / text.partition("\n")[0].strip("{}# ")).write_text(text)
+    (prompts,) = blocks("json")
+    (folder / "prompts.jsonl").write_text(prompts)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("JUDGEBENCH_MIRROR", os.pathsep.join(mirrors))

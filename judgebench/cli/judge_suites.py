@@ -83,7 +83,7 @@ def figures(
         Path,
         typer.Argument(
             help='Decisions as JSON lines: {"item": …, "order": "12" or "21", "shown": "A>B", "A=B", "B>A" or null}; '
-            'or with "scores": [s1, s2] of a judge of single responses.',
+            'or with "scores": [s1, s2] of a judge of single answers.',
             metavar="FILE.jsonl",
         ),
     ],
