@@ -105,7 +105,9 @@ def write_figure(found: Figure, place: Path, *, overwrite: bool = False) -> list
                 f"({error!s:.100}); install it (Debian: libcairo2), or write SVG"
             ) from error
         convert = cairosvg.svg2pdf if ending == ".pdf" else cairosvg.svg2png
-        data = convert(bytestring=found.svg.encode(), **({"scale": 4} if ending == ".png" else {}))
+        data = convert(
+            bytestring=found.svg.encode(), **({"scale": 4, "background_color": "white"} if ending == ".png" else {})
+        )
     else:
         data = found.svg.encode("utf-8", "replace")
     try:
@@ -235,6 +237,8 @@ def _levels(scores: Sequence[Score]) -> frozenset[float]:
 def _length(report: Report, task: TaskReport) -> Panel:
     """The mean value by length of the answer, in ten parts, with the fit of length control."""
     curve = length_curve(report, task)
+    if not any(map(task.lengths_of, range(len(task.runs)))):
+        raise UsageError(f"the runs hold no answers of {task.label}, so the lengths of these are not known")
     if curve is None or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
     unit = task.opened[0].measures[task.measure].unit

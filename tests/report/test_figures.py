@@ -139,6 +139,7 @@ def test_what_cannot_be_drawn_is_said(place: Path) -> None:
     """No pairs of orders, one run for flips, an unknown ending, a file that is there."""
     words = ["plot", "one", "--tasks", "wins.toml", "--out"]
     assert "both orders" in judgebench([*words, "c.svg", "--kind", "calibration"], code=2, cwd=place).stderr
+    assert "no answers" in judgebench([*words, "l.svg", "--kind", "length"], code=2, cwd=place).stderr
     assert "two runs" in judgebench([*words, "f.svg", "--kind", "flips"], code=2, cwd=place).stderr
     assert ".svg, .pdf and .png" in judgebench([*words, "f.gif", "--kind", "forest"], code=2, cwd=place).stderr
     drawn(place, "ladder")
