@@ -250,6 +250,8 @@ SMALLEST = 0.001
 """Smaller numbers are not told apart where space is short."""
 _DIGITS = {"characters": ".0f", "coefficient": ".3f", "variance": ".4g", "share in percent": ".1f"}
 """Formats by unit. Numbers of all other units have two decimals."""
+_ROUNDING = 1e-12
+"""Less of a variance is what rounding leaves of none."""
 
 
 def figure(value: float | None, unit: str = "", *, signed: bool = False, digits: int | None = None) -> str:
@@ -261,6 +263,8 @@ def figure(value: float | None, unit: str = "", *, signed: bool = False, digits:
     ('0.00', '-1.25', '2155')
     """
     usual = _DIGITS.get(unit, ".2f")
+    if unit == "variance" and value is not None and abs(value) < _ROUNDING:
+        value = 0.0
     form = usual if digits is None or usual == ".0f" else f".{digits}f"
     return "–" if value is None else f"{value:{'+' if signed else ''}z{form}}"
 

@@ -98,11 +98,11 @@ def ladder(report: Report, task: TaskReport, compared: TaskComparison | None) ->
                 value=value,
                 around="" if score.low is None or score.high is None else interval(score.low, score.high, score.unit),
                 n=samples.n,
-                plot=forest([mark], scale, f"{metric} of {name}"),
+                plot=forest([mark], scale, f"{metric} of {name}", grid=True),
                 bracket="middle" if before and after else "end" if before else "start" if after else "",
             )
         )
-    return Ladder(metric, tuple(rungs), axis(scale, listed[0][1].unit))
+    return Ladder(metric, tuple(rungs), axis(scale, listed[0][1].unit, named=True))
 
 
 def _open(upper: Rank | None, lower: Rank | None) -> bool:

@@ -50,7 +50,10 @@ def length_answers(
     if not task.first.task_manifest.protocol.get("judges") and not task.opened[0].judged:
         words = "No judge reads these answers: they are verified, and right or wrong whatever their length."
         return [LengthAnswer("No", words, "")]
-    return [_beside(report, task, compared, controlled, other) for other in range(1, len(task.runs))]
+    found = [_beside(report, task, compared, controlled, other) for other in range(1, len(task.runs))]
+    known = [one for one in found if one.short != "Not known"]
+    # Many runs of which nothing is known are told in the words of one.
+    return known or found[:1]
 
 
 def _beside(

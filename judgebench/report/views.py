@@ -19,7 +19,7 @@ from judgebench.report.explaining import Explaining, explaining
 from judgebench.report.ladders import Ladder, headline, ladder, ordered
 from judgebench.report.length_plots import NUMBERS, LengthView, length_view, why_no_lengths
 from judgebench.report.places import masked
-from judgebench.report.plots import Mark, Scale, axis, forest, scale_of
+from judgebench.report.plots import MARK, ROW, Mark, Scale, axis, forest, scale_of
 from judgebench.report.published import Published, published_values
 from judgebench.run.reading import Progress
 
@@ -262,7 +262,8 @@ def _plot(
         there = None if theirs is None else theirs.value
         marks.append(Mark(task.runs[number], score.value, score.low, score.high, words, href, there))
     title = f"{metric}{f' of {group}' if group else ''} by run"
-    return forest(marks, scale, title, grid=True) if marks else Markup("")
+    row, size = (ROW, MARK) if len(task.runs) <= MOST_COLUMNS else (15.0, 4.0)
+    return forest(marks, scale, title, grid=True, row=row, size=size) if marks else Markup("")
 
 
 def _differences(report: Report, task: TaskReport) -> dict[tuple[str, str | None], Difference]:
@@ -319,21 +320,20 @@ def _now(opened: Sequence[OpenTask]) -> str:
 
 
 def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]) -> Iterator[str]:
-    seen: set[int] = set()
-    for one in differences:
-        if one.group is not None or one.second in seen or one.difference is None:
-            continue
-        seen.add(one.second)
-        first, second = report.names[one.first], report.names[one.second]
-        sure = (
-            ""
-            if one.low is None or one.high is None
-            else (f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}")
-        )
-        now = _now(task.opened)
-        yield printable(
-            f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n} items{now}", 400
-        )
+    metric, now = headline(task), _now(task.opened)
+    if len(task.runs) > 2 and metric is not None:
+        known = ordered(task, metric)
+        told = [f"{figure(one.value, one.unit)} ({report.names[task.runs[at]]})" for at, one in (known[0], known[-1])]
+        yield printable(f"{task.label}: {len(known)} runs, {metric} from {' to '.join(told)}{now}", 400)
+        return
+    one = next((one for one in differences if one.group is None and one.difference is not None), None)
+    if one is None:
+        return
+    first, second, sure = report.names[one.first], report.names[one.second], ""
+    if one.low is not None and one.high is not None:
+        sure = f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}"
+    words = f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n:,} items{now}"
+    yield printable(words, 400)
 
 
 @dataclass(frozen=True)

@@ -147,15 +147,15 @@ def test_the_length_view_begins_with_its_answer(place: Path) -> None:
 def test_differences_are_those_of_compare(place: Path) -> None:
     """Each difference with its interval, adjusted p and n, to the printed digit."""
     rows = Rows((place / "report.html").read_text()).found["view-compare"]
-    shown = {tuple(row[:5]) for row in rows if len(row) > 5}
+    shown = {tuple(row[:4]) for row in rows if len(row) > 4}
     record = json.loads(judgebench(["compare", "one", "other", "--format", "json"], cwd=place).stdout)
     listed = [one for task in record["tasks"] for one in task["differences"]]
     for one in listed:
         ends = one["low"], one["high"]
         assert (
             f"{one['group']} {one['metric']}" if one["group"] else one["metric"],
-            figure(one["difference"], one["unit"], signed=True),
-            "" if ends[0] is None else interval(*ends, one["unit"], signed=True),
+            figure(one["difference"], one["unit"], signed=True)
+            + ("" if ends[0] is None else f" ({interval(*ends, one['unit'], signed=True)})"),
             "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p "),
             str(one["n"]),
         ) in shown

@@ -193,21 +193,31 @@ def sheets(look: Look) -> int:
     return look.page.pdf(format="A4").count(b"/Type /Page\n")
 
 
-def test_a_sample_is_printed_below_its_numbers(look: Look, site: Path) -> None:
-    """On paper stand the summary and the open sample, in dark letters; neither buttons, filters nor other views."""
+def test_what_is_open_is_printed(look: Look, site: Path) -> None:
+    """On paper stands the open view, in dark letters: no other view, no button or filter, nothing that is folded."""
     page = next(site.glob("runs/mine-*/index.html")).relative_to(site).as_posix()
     opened(look, f"{page}#/s/gsm8k%40chat/item-0001")
     look.settled()
-    assert not visible(look, "#view-summary")
     look.page.emulate_media(media="print", color_scheme="dark")
-    assert visible(look, "#view-summary table")
     assert visible(look, "#made article")
-    assert not any(visible(look, own) for own in ("header.top", ".trail", ".tools", "#view-runs", "#view-cost"))
+    assert "gsm8k@chat" in look.words("article header")
+    assert not any(visible(look, own) for own in ("header.top", ".trail", ".tools", "#view-summary", "#view-cost"))
+    assert not visible(look, "details:not([open])")
     assert look.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert 2 <= sheets(look) <= 4
+    assert sheets(look) <= 3
     opened(look, f"{page}#/runs")
-    assert not visible(look, "#view-summary")
     assert visible(look, "#view-runs")
+
+
+def test_nothing_is_cut_off_on_paper(look: Look, site: Path) -> None:
+    """Numbers of an axis, hashes and intervals lie within a sheet of A4, in every view of numbers."""
+    look.page.set_viewport_size({"width": 688, "height": 1000})
+    page = next(one for one in site.rglob("index.html") if 'id="view-compare"' in one.read_text())
+    look.page.emulate_media(media="print")
+    for view in ("#/", "#/task/gsm8k%40chat", "#/compare", "#/runs"):
+        opened(look, f"{page.relative_to(site)}{view}")
+        cut = "all => all.filter(one => one.getBoundingClientRect().right > 688).map(one => one.textContent)"
+        assert look.page.locator("main :is(td, th, svg text, dd, p):visible").evaluate_all(cut) == [], view
 
 
 def test_leaderboards_are_printed_whole(look: Look) -> None:

@@ -37,6 +37,13 @@ export function outcome(task, place, run) {
   return OUTCOMES[task.outcomes[run][place]];
 }
 
+/** How a sample ended, or why it has no end. @param {any} task @param {number} place @param {number} run */
+export function endOf(task, place, run) {
+  const flags = task.flags[run][place];
+  if (flags & DOUBTS.error[0]) return "no answer";
+  return task.values[run][place] == null && flags & DOUBTS.unread[0] ? "unread" : outcome(task, place, run);
+}
+
 /** @param {any} task @param {number} place @param {number} run @param {number} vs */
 export function change(task, place, run, vs) {
   const [a, b] = [task.values[run][place], task.values[vs][place]];

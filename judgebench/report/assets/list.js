@@ -1,6 +1,6 @@
 // @ts-check
 import { address, el, figure, literally, visible, withMarks } from "./core.js";
-import { bitsOf, change, chosen, DOUBTS, endsOf, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
+import { bitsOf, change, chosen, DOUBTS, endOf, endsOf, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
 import { SCOPES, textsOf } from "./search.js";
 
@@ -140,10 +140,8 @@ function withSought(/** @type {string} */ text, /** @type {Map<string, string>} 
 function row(report, task, place, at, columns, settings, current) {
   const cells = columns.map((run) => {
     const said = outcome(task, place, run);
-    const unread = task.flags[run][place] & 2;
-    const failed = task.flags[run][place] & 1;
     const value = task.values[run][place];
-    const word = failed ? "no answer" : value == null && unread ? "unread" : said;
+    const word = endOf(task, place, run);
     return el("span", { role: "cell", class: `number ${said}` }, SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (word)], " ", el("span", { class: "word" }, word), " ", figure(value));
   });
   if (columns.length > 1) {

@@ -2,7 +2,7 @@
 import { address, el, figure, inTurns, literally, markWithin, painted, textNodes, visible } from "./core.js";
 import { diff } from "./diff.js";
 import { formatted } from "./markdown.js";
-import { bitsOf, DOUBTS, outcome, runOf } from "./filter.js";
+import { bitsOf, DOUBTS, endOf, runOf } from "./filter.js";
 
 // One sample: what was asked, what was answered, what each judge saw and said, and what follows.
 
@@ -41,7 +41,7 @@ export function sampleView(report, task, place, found, settings, set) {
 function title(report, task, place) {
   const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(task.groups[group])));
   const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
-    const said = outcome(task, place, run);
+    const said = endOf(task, place, run);
     return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
   });
   return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
@@ -58,7 +58,7 @@ function numbers(/** @type {any} */ report, /** @type {any} */ task, /** @type {
   const own = [["", "all samples"], ...task.in[place].map((/** @type {number} */ group) => [task.groups[group], task.groups[group]])];
   const links = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["task", task.label], [["cat", group]]) }, visible(words))]);
   const compared = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["compare", task.label], group ? [["cat", group]] : [["metric", task.measure]]) }, visible(words))]);
-  return el("p", { class: "quiet" }, "Counts in ", links, task.runs.length > 1 ? ["; compared in ", compared] : null, ".");
+  return el("p", { class: "quiet" }, "Of ", el("a", { href: address(["task", task.label]) }, visible(task.label)), ". Counts in ", links, task.runs.length > 1 ? ["; compared in ", compared] : null, ".");
 }
 
 /** @param {any} shared */
@@ -96,6 +96,7 @@ function answers(report, task, found, run, vs, settings, set) {
   const choose = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ label) =>
     el("label", {}, el("span", {}, label), el("select", { "data-keep": name, onchange: (/** @type {any} */ event) => set({ [name]: event.target.value }) }, sides.map((side) => el("option", { value: side.key, selected: side.key === value }, visible(side.name)))));
   const buttons = MODES.slice(0, pair.length === 2 ? 3 : 2).map((mode, at) => button(mode, ["Formatted", "Raw", "Word diff"][at]));
+  const comparable = pair.length === 2 && texts.every((text) => text.trim());
   const told = el("span", { class: "quiet" }, "comparing words\u2026");
   const beside = el("div", { class: "sides" });
   const draw = (/** @type {Alike | undefined} */ alike) => {
@@ -118,12 +119,12 @@ function answers(report, task, found, run, vs, settings, set) {
       el("span", { role: "group", "aria-label": "how answers are shown" }, buttons),
       pair.length === 2 ? el("button", { type: "button", "data-keep": "swap", id: "swap", onclick: () => set({ a: right, b: left }) }, "Swap sides") : null,
       sides.length > 2 ? [choose("a", left, "Left"), choose("b", right, "Right")] : null,
-      pair.length === 2 ? told : null,
+      comparable ? told : null,
     ),
     beside,
   );
   draw(compared.get(texts));
-  if (pair.length === 2 && compared.get(texts) === undefined) void compareLater(texts, made, draw);
+  if (comparable && compared.get(texts) === undefined) void compareLater(texts, made, draw);
   return made;
 }
 
@@ -193,15 +194,17 @@ function verdicts(report, task, found, at, number, open, raw) {
   });
   const values = part.values.map(([name, value]) => el("li", {}, el("span", { class: "quiet" }, visible(name)), " ", figure(value, value && Math.abs(value) < 1 ? 4 : 2)));
   const listed = el("ul", { class: "values" }, values);
+  const nothing = part.error && !part.judgements.length && !part.rulings.length;
   const judged = part.judgements.length > 1 && part.judgements.every((/** @type {any} */ one) => one.about.length && one.shown.length < 2);
   return el(
     "details",
     { class: "run", open },
     el("summary", {}, el("span", { class: "h2" }, "Verdicts on ", el("bdi", {}, visible(report.runs[number].name)))),
+    nothing ? el("p", { class: "quiet" }, "There is no answer, and so no verdict.") : null,
     swapped,
     judged ? criteria(task, found.shared, part, raw) : el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one, raw))),
     part.rulings.length ? rulings(part.rulings) : null,
-    values.length > FEW_VALUES ? el("details", {}, el("summary", {}, `${values.length} numbers of this sample`), listed) : values.length ? listed : null,
+    values.length > FEW_VALUES ? el("details", {}, el("summary", {}, `${values.length} numbers of this sample`), listed) : values.length && !nothing ? listed : null,
   );
 }
 
