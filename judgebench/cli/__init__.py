@@ -31,7 +31,6 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 """What a scheduler sends, and what a terminal sends that is closed."""
 BROKEN_PIPE = 141
 """The exit code that a shell reports for a program that wrote to a closed pipe."""
-NO_BREAK = "\N{NO-BREAK SPACE}"
 UNDERSTOOD = "judgebench.understood"
 """Where a context keeps what other harnesses' spellings were understood as."""
 COMMANDS = {
@@ -298,9 +297,19 @@ def _ending(error: BaseException) -> tuple[int, str]:
         case _:
             return 2, (
                 f"this is a fault of judgebench itself: {type(error).__name__}: {' '.join(str(error).split())[:300]} "
-                f"({_place(error)}). What was finished is kept. `judgebench -v {' '.join(sys.argv[1:2])} …` shows the "
-                "traceback; please report it with that"
+                f"({_place(error)}). What was finished is kept. {_traceback_told()}"
             )
+
+
+def _says_all() -> bool:
+    return "-v" in sys.argv or "--verbose" in sys.argv
+
+
+def _traceback_told() -> str:
+    """How to see the traceback of a fault, or that it is there already."""
+    if _says_all():
+        return "Please report it with the traceback above"
+    return f"`judgebench -v {' '.join(sys.argv[1:2])} …` shows the traceback; please report it with that"
 
 
 def _place(error: BaseException) -> str:
@@ -362,23 +371,16 @@ def _terminate(number: int, frame: "FrameType | None") -> None:
 def _complain(text: str, command: str = "") -> None:
     """Write one paragraph to stderr; with ``-v``, after the traceback of the error being handled.
 
-    A terminal gets it folded at spaces, so that words, paths and commands stay whole; a pipe or a log one line. A
-    ``command`` follows on a line of its own, however long: whoever pastes it must not paste a line break.
+    A ``command`` follows on a line of its own, however long: whoever pastes it must not paste a line break.
     """
-    from judgebench.display import COMMAND, printable
+    from judgebench.cli.remarks import remark
+    from judgebench.display import printable
     from judgebench.redaction import redacted
 
-    if "-v" in sys.argv or "--verbose" in sys.argv:
+    if _says_all():
         import traceback
 
         sys.stderr.writelines(f"{printable(redacted(line))}\n" for line in traceback.format_exc().splitlines())
-    said = f"judgebench: {printable(redacted(text))}"
-    if sys.stderr.isatty():
-        import shutil
-        import textwrap
-
-        width = shutil.get_terminal_size().columns
-        whole = COMMAND.sub(lambda found: found[0].replace(" ", NO_BREAK), said)
-        said = textwrap.fill(whole, max(20, width), break_long_words=False, break_on_hyphens=False)
-        said = said.replace(NO_BREAK, " ")
-    sys.stderr.write(f"{said}\n" + (f"{printable(redacted(command))}\n" if command else ""))
+    remark(text)
+    if command:
+        sys.stderr.write(f"{printable(redacted(command))}\n")

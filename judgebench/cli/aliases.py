@@ -6,7 +6,6 @@ without an exact equivalent is an error that names ours.
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -79,10 +78,10 @@ def _key(flag: str) -> str:
 
 def say(notes: Iterable[str]) -> None:
     """Say on stderr how something was understood, each thing once and in a line of its own."""
-    from judgebench.display import printable
-    from judgebench.redaction import redacted
+    from judgebench.cli.remarks import remark
 
-    sys.stderr.write("".join(f"judgebench: {printable(redacted(note))}\n" for note in dict.fromkeys(notes)))
+    for note in dict.fromkeys(notes):
+        remark(note)
 
 
 class _Words:
@@ -375,7 +374,7 @@ def _set_task_option(words: _Words, flag: str, task: str, option: str, value: st
     """Put an option of one task into ``--tasks``, or the task itself if none is named."""
     from judgebench import tasks
 
-    if option == "judge" and Path(value).exists():
+    if option == "judge" and (":" in value or Path(value).exists()):
         words.done += ["--judge", value]
         words.understood(f"{flag} {value}", f"--judge {value}")
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import typer
 
-from judgebench.display import printable
+from judgebench.cli.remarks import remark
 from judgebench.exchange.layout import Layout, laid_out_for, rounded
 from judgebench.exchange.sheets import Sheet, csv_of, html_of, latex_of, markdown_of
 from judgebench.exchange.terminal import folded, indented, rich_of_all
@@ -85,7 +85,7 @@ def print_sheets(sheets: Iterable[Sheet], *, rest: str | None = None) -> None:
 def print_beside(kind: str, texts: Iterable[str]) -> None:
     """Print remarks on a result to stderr, for which JSON on stdout has no place."""
     for text in texts:
-        sys.stderr.write(f"judgebench: {kind}: {printable(text)}\n")
+        remark(f"{kind}: {text}")
 
 
 def print_lines(record: object, lines: Iterable[str], *, as_json: bool, prose: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from judgebench.cli import options
+from judgebench.cli.remarks import remark
 from judgebench.display import counted
 from judgebench.errors import UsageError
 
@@ -110,14 +111,10 @@ def report(
     finder = source_finder(settings_from_flags({"tasks": files, "mirror": mirror, "offline": offline}))
     shown: dict[str, Any] = {"task": task, "adjust": adjust, "most": samples, "level": level}
     shown |= {"finder": finder, "without": frozenset(without or ()), "bridges": tuple(bridge)}
-    with (
-        writing_alone(Path(html), lambda words: typer.echo(f"judgebench: {words}", err=True))
-        if whole
-        else nullcontext()
-    ):
+    with writing_alone(Path(html), remark) if whole else nullcontext():
         read = read_runs(runs, task_files(files))
         for unreadable in read.unreadable:
-            typer.echo(f"judgebench: not in the report: {unreadable.reason}", err=True)
+            remark(f"not in the report: {unreadable.reason}")
         found = replace(read, readable=tuple(renamed(read.readable, options.run_names(names))))
         if whole:
             _print_site(_site(runs, found, Path(html), shown, baseline, files, overwrite=overwrite), json=json)

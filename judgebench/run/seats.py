@@ -330,7 +330,13 @@ def judge_specs(
             texts = (_selector(official, settings),)
         if not texts:
             what = f"the starter set of {task.name}" if task.starter else task.label
-            raise UsageError(f"{what} has no official judge; name one with --judge, such as --judge builtin:tiny")
+            other = (
+                ", because judge=NAME chooses among those of the official set" if "judge" in task.option_help else ""
+            )
+            raise UsageError(
+                f"{what} has no official judge{other if task.starter else ''}; name one with --judge, such as --judge "
+                "builtin:tiny"
+            )
         parsed = [parse_model(text, {**settings.judge_file_args, **settings.judge_args}) for text in texts]
         _require_alike(task, judge, [spec for spec, _ in parsed])
         specs[name] = [(judge_for(judge, spec, settings=settings), spec, arguments) for spec, arguments in parsed]

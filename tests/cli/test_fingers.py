@@ -205,6 +205,7 @@ UNDERSTOOD = {
     "--tasks alpacaeval@1,gsm8k --annotators_config alpaca_eval_gpt4": (
         "--tasks alpacaeval@1:judge=alpaca_eval_gpt4,gsm8k"
     ),
+    "--annotators_config builtin:tiny --starter": "--judge builtin:tiny --starter",
     "--max_instances 10": "--limit 10",
     # FastChat and arena-hard
     "--model-path lmsys/vicuna-7b-v1.5 --bench-name mt_bench": "--model lmsys/vicuna-7b-v1.5 --tasks mt_bench",

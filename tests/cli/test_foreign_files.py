@@ -310,6 +310,8 @@ def test_whatever_is_raised_is_exit_2_and_one_paragraph(
     code, out, err = run("-v", "leaderboard", "nowhere")
     assert (code, out, err.splitlines()[0]) == (2, "", "Traceback (most recent call last):")
     assert says in err.splitlines()[-1]
+    # Who typed -v need not be told to.
+    assert "`judgebench -v" not in err
 
 
 @pytest.mark.parametrize("command", [("tasks", "list"), ("leaderboard", "--published"), ("gate", "--help")])
