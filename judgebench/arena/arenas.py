@@ -1,6 +1,7 @@
 """An arena from what the user names to its ratings, and its dry run."""
 
 import dataclasses
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Raise :class:`UsageError` unless there are runs, or models with prompts."""
+        if run := next((name for name in self.models if (Path(name) / "manifest.json").is_file()), None):
+            runs = " ".join(map(shlex.quote, self.models)) if len(self.models) > 1 else f"{shlex.quote(run)} OTHER"
+            raise UsageError(
+                f"--models {run} is a run folder, and --models names models that answer --prompts; runs are rated by "
+                f"their answers, without a flag: `judgebench arena {runs}`"
+            )
         if self.models and self.prompts is None:
             raise UsageError(
                 "--models names who answers, and --prompts is missing; name the file of what they are asked"

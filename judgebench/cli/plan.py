@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from judgebench.analysis.ways import Ways
 
 
+OF_DIFFERENCES = ("delta", "n", "correlation", "alpha", "power")
+"""Parameters that only a plan of a difference has."""
+
+
 def plan(
+    context: typer.Context,
     task: Annotated[
         str, typer.Option(help="Task: NAME[@VERSION][:KEY=VALUE,…], or a path to a task's file.", metavar="T")
     ],
@@ -42,7 +47,7 @@ def plan(
     alpha: Annotated[float, typer.Option(help="Two-sided level of the test.")] = 0.05,
     power: Annotated[float, typer.Option(help="Probability of detecting the difference.")] = 0.8,
     half_width: Annotated[
-        float | None,
+        str | None,
         typer.Option(
             help="Plan a bridge, a cascade and labels instead, for a number with an interval of plus or minus W.",
             metavar="W",
@@ -84,8 +89,12 @@ def plan(
 
     asked = {"--judge": judge, "--cascade": cascade, "--bridge": bridge, "--usd-per-label": usd_per_label}
     if half_width is not None:
+        if typed := [f"--{name}" for name in OF_DIFFERENCES if _is_typed(context, name)]:
+            raise UsageError(
+                f"{typed[0]} is about the difference of two runs, and --half-width about one number; leave one out"
+            )
         _plan_ways(
-            task, half_width, metric, baseline, judge, cascade, bridge, usd_per_label, agreement, delta,
+            task, _width(half_width), metric, baseline, judge, cascade, bridge, usd_per_label, agreement,
             mirror=mirror, offline=offline, everything=everything, json=json,
         )  # fmt: skip
         return
@@ -106,6 +115,27 @@ def plan(
     show("json" if json else "rich", made, lambda: _sheets(made), rest=options.rest(everything))
 
 
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a parameter was given, not left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and not source.name.startswith("DEFAULT")
+
+
+def _width(text: str) -> float:
+    """The width that ``--half-width`` names."""
+    try:
+        return float(text)
+    except ValueError:
+        first = text.split(",")[0].strip()
+        several = "," in text and first.replace(".", "", 1).isdigit()
+        why = (
+            f"names several widths; plan for one at a time, such as --half-width {first}"
+            if several
+            else ("is no number; give half the width of the interval in the metric's unit, such as --half-width 3")
+        )
+        raise UsageError(f"--half-width {text} {why}") from None
+
+
 def _plan_ways(
     task: str,
     half_width: float,
@@ -116,7 +146,6 @@ def _plan_ways(
     bridge: Path | None,
     usd_per_label: float | None,
     agreement: float | None,
-    delta: float | None,
     *,
     mirror: list[Path],
     offline: bool,
@@ -127,8 +156,6 @@ def _plan_ways(
     from judgebench.analysis.ways import Need, ways_to
     from judgebench.run.settings import settings_from_flags
 
-    if delta is not None:
-        raise UsageError("--delta is about the difference of two runs, and --half-width about one number; give one")
     if len(baseline) > 1:
         raise UsageError("--half-width is about one number: give one --baseline, the new model's run or one like it")
     need = Need(

@@ -165,13 +165,14 @@ def check(
 
     checks = check_task(task)
     failing = [rule for rule in checks if rule.problem is not None]
-    lines = [
-        f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks if verbose or rule.problem
-    ]
-    lines.append(f"{len(checks) - len(failing)} of {len(checks)} checks hold" + ("" if verbose else ": -v prints each"))
+    lines = [f"{'ok   ' if rule.problem is None else 'FAILS'} {rule.what}" for rule in checks if verbose]
+    each = "" if verbose else ": -v prints each"
+    if not failing:
+        lines.append(f"{len(checks)} of {len(checks)} checks hold{each}")
     if not failing and (found := understood(task)) is not None:
         lines.append(printable(found, 400))
-    print_lines(checks, lines, as_json=json)
+    if lines or json:
+        print_lines(checks, lines, as_json=json)
     if failing:
         causes = "; ".join(f"{printable(rule.problem or '')} (this fails: {rule.what})" for rule in failing)
-        raise UsageError(f"{causes}. {task} fails {len(failing)} of {len(checks)} checks")
+        raise UsageError(f"{causes}. {task} fails {len(failing)} of {len(checks)} checks{each}")

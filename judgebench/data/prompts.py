@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, UndefinedError, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
+from judgebench.display import did_you_mean
 from judgebench.errors import UsageError
 from judgebench.records import Case, Message
 
@@ -103,6 +104,13 @@ class HousePrompt:
     def _render(self, part: Callable[[Context], Iterator[str]], values: Mapping[str, str]) -> str:
         try:
             return "".join(part(self._template.new_context(dict(values)))).strip()
+        except UndefinedError as error:
+            # Jinja's message begins with the name.
+            name = next(iter(re.findall(r"'(\w+)' is undefined", str(error))), "")
+            raise UsageError(
+                f"the prompt template {self._name} cannot be filled: {error}{did_you_mean(name, values)}; it can show "
+                f"{', '.join(values)}"
+            ) from error
         except TemplateError as error:
             raise UsageError(f"the prompt template {self._name} cannot be filled: {error}") from error
 

@@ -86,6 +86,18 @@ class FileRow(msgspec.Struct, frozen=True):
         """Where the row begins."""
         return self.position if self.list_text is None else _element_line(self.list_text, self.position)
 
+    @property
+    def place(self) -> str:
+        """Where the row is: of a list in a single line, which of its elements it is."""
+        return f"element {self.position + 1}" if self._shares_its_line else f"line {self.line}"
+
+    @property
+    def _shares_its_line(self) -> bool:
+        return self.list_text is not None and b"\n" not in self.list_text.strip()
+
+    def _placed(self, problem: str) -> str:
+        return f"{self.place}: {problem}" if self._shares_its_line else problem
+
     def value(self, *names: str) -> Any:
         """The value under the first name that has one; ``None`` if all are absent, null or NaN."""
         for name in names:
@@ -138,11 +150,11 @@ class FileRow(msgspec.Struct, frozen=True):
 
     def error(self, problem: str) -> RecordError:
         """An error that names this row's place."""
-        return RecordError(self.path, self.line, problem)
+        return RecordError(self.path, self.line, self._placed(problem))
 
     def misshapen(self, problem: str) -> ShapeError:
         """The same, of a row that is not of the format whatever the benchmark asks."""
-        return ShapeError(self.path, self.line, problem)
+        return ShapeError(self.path, self.line, self._placed(problem))
 
 
 def identifier(value: Any) -> str | None:

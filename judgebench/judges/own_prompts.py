@@ -16,6 +16,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from judgebench.codec import sha256_hex
 from judgebench.data.prompts import BLOCKS, distinctive_lines, fill, not_sent
+from judgebench.display import did_you_mean
 from judgebench.errors import UnfilledPrompt, UsageError
 from judgebench.judges.replies import RATING_BRACKETS
 from judgebench.records import Case, Message
@@ -455,10 +456,11 @@ def require_names(prompt: OwnPrompt, texts: CaseTexts, judge: str) -> None:
     """Raise :class:`UsageError`, which lists the names there are, if the prompt shows something that no case has."""
     unknown = sorted(prompt.names - set(texts.described))
     if unknown:
-        known = "; ".join(f"{name}: {about}" for name, about in texts.described.items())
+        near = did_you_mean(unknown[0], texts.described) if len(unknown) == 1 else ""
         raise UsageError(
-            f"the judge prompt {prompt.name} shows {', '.join(unknown)}, which cases of {judge} do not have. "
-            f"They have: {known}"
+            f"the judge prompt {prompt.name} shows {', '.join(unknown)}{near}, which cases of {judge} do not have. "
+            f"They have {', '.join(texts.described)}; `judgebench judges info`, with the benchmark's name or path, "
+            "says what each is"
         )
 
 

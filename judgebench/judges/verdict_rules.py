@@ -133,7 +133,8 @@ def problem(rule: VerdictRule) -> tuple[str, str] | None:
     if rule.kind not in ("label", "rating", "json", "logprob", "list", "lines", *ALPACA_EVAL_READINGS) or (
         rule.kind == "json" and not rule.key
     ):
-        return "read", f"{rule.read!r} is not one of {', '.join(READINGS)}"
+        pattern = 'regex = "PATTERN" beside label or rating, in a benchmark\'s file also reads = "regex:PATTERN"'
+        return "read", f"{rule.read!r} is not one of {', '.join(READINGS)}; a pattern of your own is {pattern}"
     if rule.kind in ("label", "logprob", "list") and len(rule.labels) < 2:
         return (
             "labels",

@@ -96,7 +96,7 @@ def read_items(
     seen: dict[str, FileRow] = {}
     for example, row in zip(examples, rows, strict=True):
         if (first := seen.setdefault(example.id, row)) is not row:
-            raise row.error(f"the id {example.id[:80]!r} is that of line {first.line}, too; each item has its own")
+            raise row.error(f"the id {example.id[:80]!r} is that of {first.place}, too; each item has its own")
     pairs = list(zip(rows, examples, strict=True))
     return pairs if file.keys.variants is None else _varied(pairs, file.keys.variants)
 

@@ -51,7 +51,7 @@ def import_verdicts(
         example = item if len(examples) == len(data.examples) else by_id[f"{item.id}#{attempt}"]
         case_id, turn = case(example, row)
         if case_id in judgements:
-            raise row.error(f"there is a verdict on the same case at line {judgements[case_id][0].line}")
+            raise row.error(f"there is a verdict on the same case at {judgements[case_id][0].place}")
         given = row.value("value")
         verdict = Verdict(value=None, error="the file has no verdict") if given is None else value(example, row, given)
         judge_model = row.text("judge") if row.value("judge") is not None else UNKNOWN_JUDGE

@@ -53,7 +53,7 @@ def read_answers(rows: Sequence[FileRow], data: TaskData, fields: Mapping[str, s
             continue
         if example.id in matched:
             raise row.error(
-                f"{_named(row, names)!r} has an answer already, at line {matched[example.id].line}; if these are "
+                f"{_named(row, names)!r} has an answer already, at {matched[example.id].place}; if these are "
                 f"several answers to it, number them from 0 in a field {names['attempt']!r} of each row"
             )
         matched[example.id] = row

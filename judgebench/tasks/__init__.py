@@ -306,8 +306,12 @@ def find(name: str) -> Origin:
         raise UsageError(_no_task_at(name))
     if origin is None:
         known, here = names(), task_file_in(Path(name)) is not None
-        beside = f"./{name}" if here else f"{name}.toml" if Path(f"{name}.toml").is_file() else None
-        near = f" (did you mean {beside}?)" if beside else did_you_mean(key_of(name), known)
+        if beside := f"./{name}" if here else f"./{name}.toml" if Path(f"{name}.toml").is_file() else None:
+            raise UsageError(
+                f"no task is called {name!r}, but {beside} is one: write {beside}, because a benchmark of your own is "
+                "named by its path"
+            )
+        near = did_you_mean(key_of(name), known)
         raise UsageError(
             f"no task is called {name!r}{near}; known tasks: "
             f"{', '.join(known)}, or a path to a task's folder, task.py or TOML file"
@@ -509,8 +513,24 @@ def on_run(run: Path | str, files: str | Mapping[str, Path] = "") -> str:
     """
     if isinstance(files, str):
         return shlex.quote(str(run)) + files_flag(files)
-    named_files = ",".join(str(path) if is_file(str(path)) else f"./{path}" for path in files.values())
+    named_files = ",".join(map(_as_typed, files.values()))
     return shlex.quote(str(run)) + (f" --tasks {shlex.quote(named_files)}" if named_files else "")
+
+
+def _as_typed(path: Path) -> str:
+    """The path of a task's file or folder so that it is not read as a name."""
+    return str(path) if is_file(str(path)) else f"./{path}"
+
+
+def on_task(run: Path | str, name: str, files: str) -> str:
+    """How a command that is printed names one task of a run; a task that is a file by its path and its name.
+
+    >>> on_task("runs/a", "gsm8k", "")
+    'runs/a --task gsm8k'
+    """
+    path = task_files(files).get(name)
+    text = name if path is None else f"{_as_typed(path)},{name}"
+    return f"{shlex.quote(str(run))} --task {shlex.quote(text)}"
 
 
 def _bundled() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from judgebench import tasks
 from judgebench.data.resources import resource
-from judgebench.display import is_plain_name
+from judgebench.display import did_you_mean, is_plain_name
 from judgebench.errors import UsageError
 
 Kind = Literal["judged", "verified", "pairwise", "rubric"]
@@ -24,7 +24,8 @@ def write_task(name: str, kind: Kind, parent: Path) -> Path:
     Raises :class:`UsageError` if the name cannot be a benchmark's, is taken, or the folder is there already.
     """
     if kind not in get_args(Kind):
-        raise UsageError(f"--kind {kind!r} is not one of {', '.join(get_args(Kind))}")
+        kinds = get_args(Kind)
+        raise UsageError(f"--kind {kind!r} is not one of {', '.join(kinds)}{did_you_mean(kind, kinds)}")
     if not is_plain_name(name) or name != name.lower():
         raise UsageError(
             f"a benchmark cannot be called {name!r}: take small letters, digits, - and _, such as my-benchmark"

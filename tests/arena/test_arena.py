@@ -11,7 +11,7 @@ import pytest
 
 from judgebench.models.scripted import ScriptedModel, failure, last_message, playing, reply
 from judgebench.records import Completion, Request
-from tests.commands import judgebench
+from tests.commands import Command, judgebench
 from tests.patience import wait_for
 from tests.processes import kill, started
 from tests.servers.launch import Server, chat_server
@@ -491,3 +491,18 @@ def test_a_few_questions_are_played_to_an_end(questions: int) -> None:
     found = arena(judge(), "--models", files(), "--prompts", "prompts.jsonl", "--limit", str(questions))
     assert 1 <= found["pairing"]["games"] <= max(1, int(0.4 * 6 * questions))
     assert all(one["rating"] is not None or one["reason"] for one in found["models"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("arena", "--models", "run"), ("eval", "--starter", "--tasks", "ifeval", "--model", "hf:run")]
+)
+def test_a_run_folder_in_place_of_a_model_is_named_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command, arguments: tuple[str, ...]
+) -> None:
+    """The message says what takes runs."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "manifest.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    said = command(*arguments).paragraph
+    assert "run is a run folder" in said
+    assert "`judgebench arena" in said

@@ -294,7 +294,7 @@ REFUSED = {
     "unknown text": (
         ["--judge-prompt", PAIR + "{{ answer }}"],
         "alpacaeval",
-        "shows answer, which cases of alpacaeval",
+        "shows answer (did you mean answer_b?), which cases of alpacaeval",
     ),
     "left out": (
         ["--judge-prompt", "{{ instruction }} {{ answer_a }}"],
@@ -358,7 +358,8 @@ WRONG_FILES = {
     "order": ('order = "random"\n', "line 1: order holds a word that it does not know: 'random'"),
     "reading": (
         '[verdict]\nread = "vibes"\n',
-        "line 2: verdict.read 'vibes' is not one of label, rating, json:KEY, logprob",
+        "line 2: verdict.read 'vibes' is not one of label, rating, json:KEY, logprob, list, lines; a pattern of your "
+        'own is regex = "PATTERN" beside label or rating',
     ),
     "labels": ('[verdict]\nread = "label"\nlabels = ["A"]\n', "line 3: verdict.labels is a list of two labels"),
     "rule key": (

@@ -354,6 +354,10 @@ def test_wrong_usage_is_said_before_the_official_files_are_wanted(
             "--half-width 0: half the width of an interval must be above 0",
         ),
         (("--task", "alpacaeval", "--half-width", "3", "--delta", "2"), "--delta is about the difference of two runs"),
+        (("--task", "alpacaeval", "--half-width", "3", "--n", "100"), "--n is about the difference of two runs"),
+        (("--task", "alpacaeval", "--half-width", "3", "--correlation", "0"), "--correlation is about the difference"),
+        (("--task", "alpacaeval", "--half-width", "3,5,10"), "names several widths; plan for one at a time, such as"),
+        (("--task", "alpacaeval", "--half-width", "narrow"), "is no number; give half the width of the interval"),
         (("--task", "alpacaeval", "--half-width", "3", "--metric", "wins"), "--metric wins: alpacaeval@2 has"),
     ],
 )

@@ -11,6 +11,7 @@ from judgebench import tasks
 from judgebench.cli import app
 from judgebench.errors import UsageError
 from judgebench.tasks.check import check_task
+from tests.commands import Command
 
 SHOPNAMES = Path(__file__).parents[1] / "fixtures" / "shopnames"
 
@@ -164,6 +165,16 @@ def test_a_fault_of_a_toml_file_comes_first_in_its_own_words(tmp_path: Path) -> 
         assert "starter" not in said
         assert "official" not in said
         rows[place] = kept
+
+
+def test_what_fails_is_said_once(tmp_path: Path, command: Command) -> None:
+    """With its cause on stderr, and nothing on stdout; ``-v`` lists all checks with marks."""
+    folder = write(tmp_path / "mine", TASK.replace("holds a number.", "holds a number"))
+    ended = command("tasks", "check", folder)
+    assert ended.paragraph.count("`about` is") == 1
+    assert ended.paragraph.endswith(f"{folder} fails 1 of 25 checks: -v prints each\n")
+    listed = CliRunner().invoke(app, ["tasks", "check", str(folder), "-v"]).output
+    assert [line[:5] for line in listed.splitlines()].count("FAILS") == 1
 
 
 def test_files_and_what_is_no_task(tmp_path: Path) -> None:

@@ -129,3 +129,10 @@ def test_a_judge_is_never_asked_nothing(messages: tuple[Message, ...], found: st
     assert isinstance(judge.ask(case), Request)
     with pytest.raises(UnfilledPrompt, match=f"the judge 'mine' would be asked nothing: .*{found}"):
         next_step(judge, case, ())
+
+
+def test_a_name_that_a_prompt_misspells_has_its_neighbour_named(tmp_path: Path) -> None:
+    """With all that there are."""
+    (tmp_path / "judge.j2").write_text("{{ instrution }}: {{ answer }}")
+    with pytest.raises(UsageError, match=r"\(did you mean instruction\?\); it can show instruction, answer$"):
+        HousePrompt(tmp_path / "judge.j2").messages(instruction="a", answer="b")

@@ -358,6 +358,15 @@ def test_an_element_of_a_list_knows_its_line(tmp_path: Path) -> None:
     assert [row.line for row in rows] == [2, 2, 4, 8]
 
 
+def test_an_element_of_a_list_in_one_line_is_named_by_its_number(tmp_path: Path) -> None:
+    """Line 1 would be that of every element."""
+    rows = read_rows(written(tmp_path / "outputs.json", b'[{"a": "x"}, {"a": "y"}, {"b": "z"}]\n'))
+    assert [row.place for row in rows] == ["element 1", "element 2", "element 3"]
+    with pytest.raises(RecordError, match=r"outputs\.json:1: element 3: the row has no 'a'"):
+        rows[2].text("a")
+    assert read_rows(written(tmp_path / "outputs.jsonl", b'{"a": "x"}\n'))[0].place == "line 1"
+
+
 def test_a_deep_element_does_not_hide_the_line_of_the_next(tmp_path: Path) -> None:
     """An element nested as deeply as can be read is stepped over."""
     for depth in (100, 300, 450, 480):

@@ -138,13 +138,13 @@ def test_deep_nesting_is_refused_and_ends_nothing_else() -> None:
 
 
 def test_an_unknown_text_is_refused_and_the_known_ones_are_listed() -> None:
-    """The message names every text of the task's cases, with what it is."""
+    """The message names the nearest text, every text of the task's cases, and the command that says what each is."""
     with pytest.raises(
-        UsageError, match=r"shows answer, which cases of j do not have\. They have: answer_a: the answer"
+        UsageError,
+        match=r"shows answer \(did you mean answer_b\?\), which cases of j do not have\. They have answer_a, ",
     ) as refused:
         require_names(OwnPrompt("{{ answer }}", "p.j2"), NUMBERED_PAIR, "j")
-    for name in NUMBERED_PAIR.described:
-        assert f"{name}: " in str(refused.value)
+    assert ", ".join(NUMBERED_PAIR.described) + "; `judgebench judges info`" in str(refused.value)
 
 
 @pytest.mark.parametrize(

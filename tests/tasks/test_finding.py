@@ -167,3 +167,11 @@ def test_a_file_that_is_no_task_is_named(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UsageError, match=r"task\.py' cannot be loaded: (SyntaxError|AttributeError)"):
             tasks.load(TaskSpec(str(path)))
+
+
+def test_a_printed_command_names_a_task_and_its_file_by_one_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run with several tasks: the file of the one that is meant, and its name, which limits the command to it."""
+    monkeypatch.chdir(Path(__file__).parents[1] / "fixtures")
+    assert tasks.on_task("run", "sums", "./sums,./shopnames") == "run --task ./sums,sums"
+    assert tasks.chosen_tasks(["./sums,sums"]) == ("sums", "./sums")
+    assert tasks.on_task("run", "gsm8k", "./sums") == "run --task gsm8k"

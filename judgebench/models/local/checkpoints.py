@@ -542,6 +542,11 @@ def _local_folder(path_or_id: str | Path) -> Path | None:
     """The folder, or ``None`` for an id of the hub. A path that does not exist is a mistake, not an id."""
     path = Path(path_or_id).expanduser()
     if path.is_dir():
+        if (path / "manifest.json").is_file() and not (path / "config.json").is_file():
+            raise UsageError(
+                f"{path} is a run folder, not a checkpoint: its answers are there already. `judgebench judge {path}` "
+                "has them judged, and `judgebench arena` with two or more run folders rates their models."
+            )
         if not (path / "config.json").is_file():
             raise UsageError(
                 f"The folder {path} is not a checkpoint: it has no config.json. Give the folder that has one."
