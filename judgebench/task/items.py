@@ -17,9 +17,12 @@ ITEMS_BYTES = 2**30
 def read_items(path: Path, kind: type[Row]) -> list[Row]:
     """Read a JSON-lines file, one row a line. Blank lines are skipped.
 
+    Rows whose ``id`` may be empty, and is, get their number, from 0.
+
     Raises :class:`UsageError`, which names the line and the fields there are, for a row that is not of this kind.
     """
-    decoder, items = msgspec.json.Decoder(kind), []
+    decoder = msgspec.json.Decoder(kind)
+    items: list[Row] = []
     try:
         lines = read_bytes(path, ITEMS_BYTES).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
@@ -28,7 +31,8 @@ def read_items(path: Path, kind: type[Row]) -> list[Row]:
         if not line.strip():
             continue
         try:
-            items.append(decoder.decode(line))
+            item = decoder.decode(line)
+            items.append(msgspec.structs.replace(item, id=str(len(items))) if getattr(item, "id", None) == "" else item)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}:{number}: {_told(error, kind)}") from error
     if not items:

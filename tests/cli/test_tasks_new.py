@@ -90,8 +90,14 @@ def own_questions(folder: Path, kind: str = "verified") -> Path:
 
 
 def test_five_questions_are_enough(tmp_path: Path) -> None:
-    """As the written README says."""
-    judgebench(["tasks", "check", own_questions(tmp_path)])
+    """As the written README says; a question without an id is called by the number of its row, as in a TOML file."""
+    folder = own_questions(tmp_path)
+    items = folder / "items.jsonl"
+    rows = [json.loads(line) for line in items.read_text().splitlines()]
+    items.write_text("".join(json.dumps({k: v for k, v in row.items() if k != "id"}) + "\n" for row in rows))
+    judgebench(["tasks", "check", folder])
+    printed = judgebench(["tasks", "examples", folder]).stdout.splitlines()
+    assert [json.loads(line)["id"] for line in printed] == ["0", "1", "2", "3", "4"]
 
 
 def test_a_wrong_row_is_named_by_file_and_line(tmp_path: Path) -> None:
@@ -100,8 +106,12 @@ def test_a_wrong_row_is_named_by_file_and_line(tmp_path: Path) -> None:
     items = folder / "items.jsonl"
     good = items.read_text()
     for row, told in {
-        '{"id": "q9", "question": "?", "answer": "1", "topic": "x"}': "unknown field topic; fields are id, question",
-        '{"id": "q9", "question": "?"}': "the field answer is missing; fields are id, question, answer, category",
+        '{"id": "q9", "question": "?", "answer": "1", "topic": "x"}': (
+            "unknown field topic; fields are id (optional), question"
+        ),
+        '{"id": "q9", "question": "?"}': (
+            "the field answer is missing; fields are id (optional), question, answer, category"
+        ),
         '{"id": "q9", "question": 7, "answer": "1"}': "Expected `str`, got `int` in question; fields are",
         "{'id'}": "not a row of JSON",
     }.items():
@@ -123,11 +133,13 @@ def test_what_is_printed_as_the_next_command_works(tmp_path: Path) -> None:
 
 
 def test_a_folder_beside_that_lacks_its_dot_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``mybench`` is a name; ``./mybench`` is a folder."""
+    """``mybench`` is a name; ``./mybench`` is a folder, and ``./mybench.toml`` a file."""
     own_questions(tmp_path)
+    (tmp_path / "other.toml").write_text("")
     monkeypatch.chdir(tmp_path)
-    refused = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "sums"], code=2).stderr
-    assert "did you mean ./sums?" in " ".join(refused.split())
+    for name, path in (("sums", "./sums"), ("other", "./other.toml")):
+        refused = judgebench(["eval", "--model", "builtin:tiny", "--tasks", name], code=2).stderr
+        assert f"no task is called '{name}', but {path} is one: write {path}" in refused
 
 
 def test_a_judged_benchmark_without_an_official_judge_says_so(tmp_path: Path) -> None:

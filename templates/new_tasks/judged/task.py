@@ -35,10 +35,11 @@ LOWEST, HIGHEST = 1, 10
 RATING = Metric(name="rating", unit="rating", bounds=(LOWEST, HIGHEST), value_of=single_row("rating"))
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of items.jsonl."""
 
-    id: str
+    id: str = ""
+    """By default the number of its row, from 0."""
     question: str
     category: str = ""
 

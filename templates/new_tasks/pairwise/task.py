@@ -26,10 +26,11 @@ LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
 WIN_RATE = Metric(name="win_rate", value_of=single_row("win_rate"), win_share=True)
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of items.jsonl."""
 
-    id: str
+    id: str = ""
+    """By default the number of its row, from 0."""
     question: str
     baseline: str
     """The answer to compare with."""

@@ -40,10 +40,11 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: float = 1.0
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of items.jsonl."""
 
-    id: str
+    id: str = ""
+    """By default the number of its row, from 0."""
     question: str
     criteria: tuple[Criterion, ...]
 

@@ -21,10 +21,11 @@ RULE_VERSION = "1"
 """Raise it when ``right`` changes: verdicts by another rule belong to another protocol."""
 
 
-class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row of items.jsonl."""
 
-    id: str
+    id: str = ""
+    """By default the number of its row, from 0."""
     question: str
     answer: str
     category: str = ""
