@@ -74,6 +74,8 @@ class LabelAgreement(Struct, frozen=True, kw_only=True):
     task: str
     metric: str
     judges: tuple[str, ...]
+    evaluators: tuple[str, ...]
+    """What the judges' prompts and rules are called."""
     examples: int
     """Labelled ones that the judge has a verdict on."""
     annotators: tuple[Annotator, ...]
@@ -113,6 +115,7 @@ def agreement_with(task_run: TaskRun, data: TaskData, given: Labels) -> LabelAgr
         task=task_run.task_manifest.label,
         metric=metric.name,
         judges=tuple(task_run.task_manifest.judge_models),
+        evaluators=tuple(task_run.task_manifest.protocol.get("judges") or ()),
         examples=len(known),
         annotators=tuple(_annotator(name, row) for name, row in zip(names, table, strict=True)),
         stratified=labels.strata is not None,

@@ -252,7 +252,9 @@ class OpenTask:
     @property
     def no_prompts(self) -> str:
         """Why the prompts of judges are not shown."""
-        return "the task's files are not there" if self.code else "not here, because the task's code builds it"
+        if self.code:
+            return "the task's files are not there"
+        return "not here: the task's code builds it, so name the file that the run was made with by --tasks PATH"
 
     @property
     def label(self) -> str:

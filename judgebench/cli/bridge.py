@@ -350,7 +350,7 @@ def _check_sheets(bridge: "Bridge", checked: "Sequence[CheckedRun]") -> "list[Sh
                 one.model,
                 Figure(one.judged, unit),
                 Figure(one.predicted, unit),
-                None if one.low is None or one.high is None else Bounds(one.low, one.high, unit),
+                Bounds(one.low, one.high, unit),
                 Figure(one.official, unit),
                 _outcome(one),
             )

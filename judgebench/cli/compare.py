@@ -33,8 +33,10 @@ SHOWN_TASKS = 3
 """How many tasks at most have a table of their own on a terminal, if those are too long together."""
 ANSWER_CHARACTERS = 1500
 """How much of each answer and verdict a flip shows; ``--format json`` has all of it."""
-TWO = ("first", "second")
-"""The columns of the two runs that a row compares."""
+KEYS = ("first", "second")
+"""What ``--columns`` and files call the columns of the two runs that a row compares."""
+PAIRS = ("earlier", "later")
+"""Those columns' headings where rows compare different runs, which a column of its own names."""
 SHOWN_NUMBERS = ("interval", "p-value", "relative gain")
 """The table's columns that a number can be missing from, by the names in ``Difference.withheld``."""
 SHOWN_RELATIVE = ("p-value", "relative gain", "interval of the gain")
@@ -48,7 +50,7 @@ def compare(
         typer.Argument(
             metavar="A B [C]…",
             help="Run folders, archives, or published:MODEL for a model of the published tables. Each is compared with "
-            "the first (difference = later run − first run).",
+            "A, the first (difference = later run − A).",
         ),
     ],
     adjust: Annotated[
@@ -116,7 +118,14 @@ def compare(
         show(
             form,
             found,
-            lambda: _sheets(found, relative=relative, terminal=form == "rich", links=links),
+            lambda: _sheets(
+                found,
+                relative=relative,
+                terminal=form == "rich",
+                links=links,
+                # A paper has one table unless it asks for the other one's columns.
+                ranked=form != "latex" or "rank" in layout.columns,
+            ),
             lambda: _flat(found),
             layout=layout,
             rest=rest,
@@ -130,6 +139,7 @@ def _sheets(
     flips: bool = True,
     terminal: bool = False,
     links: "Links | None" = None,
+    ranked: bool = True,
 ) -> list[Sheet]:
     from judgebench.run.protocol import in_words
 
@@ -140,25 +150,22 @@ def _sheets(
         sheets.append(_headlines(found, called, relative=relative))
     for task in found.tasks:
         aside = terminal and len(found.tasks) > SHOWN_TASKS
-        sheets.append(replace(_differences(found, task, called, relative=relative, terminal=terminal), aside=aside))
-        if task.ranks:
+        sheets.append(replace(_differences(found, task, called, relative=relative), aside=aside))
+        if task.ranks and ranked:
             sheets.append(replace(_ranks(found, task), aside=aside))
         sheets += [_flip(found, task, flip, links) for flip in task.flips if flips]
-    sheets += [
-        _predicted(found, label, called, terminal=terminal)
-        for label in dict.fromkeys(row.task for row in found.predicted)
-    ]
+    sheets += [_predicted(found, label, called) for label in dict.fromkeys(row.task for row in found.predicted)]
     for key, several in found.unlike.items():
         for mismatch in several:
             rows = tuple(
                 in_words([(name, *values) for name, values in zip(mismatch.fields, mismatch.values, strict=True)])
             )
             title = f"{key}: {_letter(mismatch.run)} was not compared, because its protocol differs"
-            sheets.append(Sheet(title, words("setting", "first run", _letter(mismatch.run)), rows))
+            sheets.append(Sheet(title, words("setting", _letter(0), _letter(mismatch.run)), rows))
     return sheets
 
 
-def _predicted(found: "Comparison", task: str, called: Sequence[str], *, terminal: bool) -> Sheet:
+def _predicted(found: "Comparison", task: str, called: Sequence[str]) -> Sheet:
     """Differences of predicted official numbers; each is marked in its own cell, in every format."""
     from judgebench.run.predicting import SEVERAL, about, heading
 
@@ -179,7 +186,7 @@ def _predicted(found: "Comparison", task: str, called: Sequence[str], *, termina
         name = f"{metric} of {pair}" if several else metric
         said += [(name, f"refused, because {row.reason}")] if row.reason else []
         said += [(metric, mark) for mark in row.marks]
-    sides = TWO if terminal or several else tuple(called)
+    sides = PAIRS if several else tuple(called)
     notes = reasons(said)
     notes.append(
         "two predictions share the bridge's errors, and a published number has none: intervals of differences are made "
@@ -192,8 +199,8 @@ def _predicted(found: "Comparison", task: str, called: Sequence[str], *, termina
         f"{task}: {heading(own[0].bridge, own[0].judge)}",
         (
             *words("metric"),
-            Column("runs", words=True, further=sides != TWO),
-            *(Column(name, words=True, key=key) for name, key in zip(sides, TWO, strict=True)),
+            Column("runs", words=True, further=not several),
+            *(Column(name, words=True, key=key) for name, key in zip(sides, KEYS, strict=True)),
             *words("difference"),
             Column("P(better)"),
         ),
@@ -233,7 +240,7 @@ def _headlines(found: "Comparison", called: Sequence[str], *, relative: bool) ->
     spare = (*(() if len(found.runs) > 2 else ("runs",)), _aside(relative=relative), "p", "n")
     starter = "; starter sets, not comparable with anything" if any(task.starter for task in found.tasks) else ""
     remarks = tuple(f"{task.task}: {line}" for task in found.tasks for line in _lacking(task, called))
-    columns = _columns(found, TWO, relative=relative)
+    columns = _columns(found, called, relative=relative)
     return Sheet(f"headlines{starter}", columns, tuple(rows), remarks, spare=spare, summary=True)
 
 
@@ -262,13 +269,14 @@ def _aside(*, relative: bool) -> str:
     return "difference" if relative else "gain"
 
 
-def _columns(found: "Comparison", sides: Sequence[str], *, relative: bool) -> tuple[Column, ...]:
+def _columns(found: "Comparison", called: Sequence[str], *, relative: bool) -> tuple[Column, ...]:
+    sides = PAIRS if len(found.runs) > 2 else called
     level = f"{100 * found.level:g} % interval"
     adjusted = "p adjusted" if found.adjust == "none" else f"p ({found.adjust})"
     return (
         *words("metric"),
-        Column("runs", words=True, further=tuple(sides) != TWO),
-        *(Column(name, key=key, best="row") for name, key in zip(sides, TWO, strict=True)),
+        Column("runs", words=True, further=len(found.runs) == 2),
+        *(Column(name, key=key, best="row") for name, key in zip(sides, KEYS, strict=True)),
         Column("gain, %", key="relative_gain") if relative else Column("difference"),
         Column(level, key="interval"),
         *figures(_aside(relative=relative), "p"),
@@ -278,11 +286,9 @@ def _columns(found: "Comparison", sides: Sequence[str], *, relative: bool) -> tu
     )
 
 
-def _differences(
-    found: "Comparison", task: "TaskComparison", called: Sequence[str], *, relative: bool, terminal: bool = False
-) -> Sheet:
-    """A task's table; a paper's names the two runs above their columns, as several are in a column of their own."""
-    columns = _columns(found, TWO if terminal or len(found.runs) > 2 else called, relative=relative)
+def _differences(found: "Comparison", task: "TaskComparison", called: Sequence[str], *, relative: bool) -> Sheet:
+    """A task's table, which names two runs above their columns; several are in a column of their own."""
+    columns = _columns(found, called, relative=relative)
     remarks = _lacking(task, called)
     remarks += reasons(task.not_compared, " not compared: ")
     remarks += reasons(
@@ -331,6 +337,7 @@ def _important(differences: "Sequence[Difference]") -> tuple[int, ...]:
 
 def _cells(row: "Difference", called: Sequence[str], *, below: bool, relative: bool) -> tuple[Cell, ...]:
     """The cells of a row; of a group ``below`` its metric's own row, the metric need not be repeated."""
+    best = row.unit != "characters" and row.low is not None and row.high is not None and not row.low <= 0 <= row.high
     gain = "–" if row.relative_gain is None else f"{figure(row.relative_gain, 'share in percent', signed=True)} %"
     told = Figure(row.difference, row.unit, row.low, row.high, row.level, signed=True, stderr=row.stderr)
     if relative:
@@ -340,10 +347,10 @@ def _cells(row: "Difference", called: Sequence[str], *, below: bool, relative: b
     return (
         Inner(row.metric, row.group) if row.group is not None and below else score_name(row),
         _pair(called, row.first, row.second),
-        Figure(row.first_value, row.unit, best=row.unit != "characters"),
-        Figure(row.second_value, row.unit, best=row.unit != "characters"),
+        Figure(row.first_value, row.unit, best=best),
+        Figure(row.second_value, row.unit, best=best),
         told,
-        "–" if told.low is None or told.high is None else Bounds(told.low, told.high, told.unit, signed=True),
+        Bounds(told.low, told.high, told.unit, signed=True),
         Figure(row.difference, row.unit, signed=True) if relative else gain,
         chance(row.p) or "–",
         chance(row.p_adjusted),
@@ -354,7 +361,9 @@ def _cells(row: "Difference", called: Sequence[str], *, below: bool, relative: b
 
 
 def _pair(called: Sequence[str], first: int, second: int) -> str:
-    return f"{called[second]} − {called[first]}"
+    names = called[second], called[first]
+    # Letters are shorter than the break between them.
+    return "\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}".join(names) if max(map(len, names)) == 1 else " − ".join(names)
 
 
 def _name(row: "Difference", called: Sequence[str]) -> str:
@@ -428,7 +437,9 @@ def _list_of_flips(found: "Comparison", task: "TaskComparison") -> Sheet:
         for flip in task.flips
     ]
     metric = dict.fromkeys(flip.metric for flip in task.flips)
-    return Sheet(f"{', '.join(metric)} of each:", words("item", "first", "second", "question"), tuple(rows))
+    runs = dict.fromkeys(tuple(side.run for side in flip.runs) for flip in task.flips)
+    sides = tuple(map(_letter, *runs)) if len(runs) == 1 else PAIRS
+    return Sheet(f"{', '.join(metric)} of each:", words("item", *sides, "question"), tuple(rows))
 
 
 def _scaled(flip: "Flip", value: float | None, *, signed: bool = False) -> str:
@@ -451,7 +462,7 @@ def _page(
 ) -> Iterator[Block]:
     """An item; an answer that ``seen`` has from an earlier item is only named."""
     yield Heading(f"{task.task} · {flip.example_id} · {_change(flip)}", 1)
-    from judgebench.tasks import on_run
+    from judgebench.tasks import on_task
 
     yield Heading("prompt")
     yield Quote("", cut(flip.prompt, full=full))
@@ -475,8 +486,8 @@ def _page(
             Quote(_side(found, flip, side), "\n\n".join(cut(v, full=full) for v in side.verdicts)) for side in flip.runs
         )
     )
-    run, name = on_run(found.runs[flip.runs[1].run].path, files), task.task.partition("@")[0]
-    yield Hint("in full", f"judgebench show {run} --task {name} --item {shlex.quote(flip.example_id)}")
+    run = on_task(found.runs[flip.runs[1].run].path, task.task.partition("@")[0], files)
+    yield Hint("in full", f"judgebench show {run} --item {shlex.quote(flip.example_id)}")
 
 
 def _side(found: "Comparison", flip: "Flip", side: "FlipSide") -> str:

@@ -8,7 +8,7 @@ import typer
 from judgebench.cli import options
 from judgebench.cli.rendering import show
 from judgebench.display import chance, figure, interval, p_value, reasons
-from judgebench.exchange.sheets import Sheet, figures, words
+from judgebench.exchange.sheets import Bounds, Sheet, figures, words
 
 if TYPE_CHECKING:
     from judgebench.analysis.correlation import Comparison, Correlations
@@ -43,7 +43,7 @@ def correlate(
 def _sheet(found: "Correlations") -> Sheet:
     rows = tuple(
         (
-            *(row.metric, row.kind, figure(row.value, UNIT), interval(row.low, row.high, UNIT)),
+            *(row.metric, row.kind, figure(row.value, UNIT), Bounds(row.low, row.high, UNIT)),
             *(chance(row.p) or "–", row.n),
         )
         for row in found.rows

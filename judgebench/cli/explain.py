@@ -8,13 +8,16 @@ import typer
 from judgebench.cli import options, pages
 from judgebench.cli.rendering import print_beside, show
 from judgebench.display import figure, interval, p_value, percent, reasons, shortened
-from judgebench.exchange.sheets import Sheet, figures, words
+from judgebench.exchange.sheets import Bounds, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from judgebench.analysis.explanation import Explained, Explanation, SeveralRuns, Style, Variance
     from judgebench.stats.intervals import Interval
+
+NOISE = 1e-12
+"""The share of the greatest variance below which another one is rounding."""
 
 
 def explain(
@@ -65,8 +68,14 @@ def _unexplained(run: "Explained") -> "Iterator[tuple[str, str | None]]":
 
 def _variance(title: str, variance: "Variance") -> Sheet:
     notes = (variance.reason,) if variance.reason else ()
+    most = max((abs(part.variance) for part in variance.parts), default=0.0)
     rows = tuple(
-        (part.effect, figure(part.variance, "variance"), percent(part.share), _interval(part.interval, "variance"))
+        (
+            part.effect,
+            figure(_without_noise(part.variance, most), "variance"),
+            percent(part.share),
+            _bounds(part.interval, "variance", most),
+        )
         for part in variance.parts
     )
     columns = words("source") + figures("variance", "share", "95 % interval")
@@ -91,8 +100,8 @@ def _style(title: str, style: "Style") -> Sheet:
         notes.append(f"left out: {style.n_without_style} comparisons whose style is unknown")
     rows = tuple(
         (
-            *(rate.held_equal, figure(rate.win_rate), _interval(rate.interval)),
-            *(figure(rate.explained_points), _interval(rate.explained_interval)),
+            *(rate.held_equal, figure(rate.win_rate), _bounds(rate.interval)),
+            *(figure(rate.explained_points), _bounds(rate.explained_interval)),
         )
         for rate in style.rates
     )
@@ -117,7 +126,7 @@ def _of_several(several: "SeveralRuns") -> Sheet:
     if several.item_cycles is not None and several.item_cycles_by_chance is not None:
         notes.append(
             f"circles within items: {figure(several.item_cycles, 'coefficient')} "
-            f"({_interval(several.item_cycles_interval, 'coefficient')}), "
+            f"({_bounds(several.item_cycles_interval, 'coefficient')}), "
             f"{figure(several.item_cycles_by_chance, 'coefficient')} if verdicts were independent"
         )
     if several.ratings_fit_p is not None:
@@ -129,5 +138,16 @@ def _of_several(several: "SeveralRuns") -> Sheet:
     return Sheet(title, notes=tuple(notes))
 
 
-def _interval(bounds: "Interval | None", unit: str = "") -> str:
-    return "" if bounds is None else interval(bounds.low, bounds.high, unit)
+def _bounds(found: "Interval | None", unit: str = "", most: float = 0.0) -> Bounds:
+    if found is None:
+        return Bounds()
+    return Bounds(_without_noise(found.low, most), _without_noise(found.high, most), unit)
+
+
+def _without_noise(value: float, most: float) -> float:
+    """A number as zero if beside the greatest it is only what rounding left.
+
+    >>> _without_noise(-2.4e-16, 1.3), _without_noise(0.004, 1.3)
+    (0.0, 0.004)
+    """
+    return 0.0 if abs(value) < NOISE * most else value

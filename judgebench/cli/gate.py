@@ -11,9 +11,9 @@ import typer
 
 from judgebench.cli import options, pages
 from judgebench.cli.rendering import show
-from judgebench.display import figure, interval, markdown
+from judgebench.display import figure, markdown
 from judgebench.errors import Interrupted, JudgebenchError, UsageError
-from judgebench.exchange.sheets import Sheet, figures, markdown_of, words
+from judgebench.exchange.sheets import Bounds, Sheet, figures, markdown_of, words
 from judgebench.run.settings import Settings, settings_from_flags
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
             figure(check.baseline_value, check.unit),
             figure(check.candidate_value, check.unit),
             figure(check.difference, check.unit, signed=True),
-            interval(check.low, check.high, check.unit, signed=True),
+            Bounds(check.low, check.high, check.unit, signed=True),
             f"{check.max_drop:g}",
             str(check.n) if check.sequential is None else f"{check.sequential.n} of {check.sequential.population}",
             "" if check.n_to_decide is None else f"{check.n_to_decide:,}",
@@ -206,7 +206,11 @@ def _sheet(result: "Gate", *, terminal: bool) -> Sheet:
         title,
         words(*(("check",) if terminal else ("task", "metric")), "verdict") + numbers,
         rows,
-        (*sentences, *result.notes),
+        (
+            *sentences,
+            f"{level}: a gate is a one-sided test at {100 * result.alpha:g} %, which its lower end decides",
+            *result.notes,
+        ),
         spare=spare,
         order=tuple(order),
         rows_are="checks",

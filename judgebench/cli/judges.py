@@ -65,7 +65,7 @@ def list_(
 
 
 def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
-    from judgebench.exchange.sheets import Sheet, figures, words
+    from judgebench.exchange.sheets import Column, Sheet, figures, words
 
     shown = [judge for judge in judges if every or (judge.usable and not judge.left_behind)]
     gone = sum(judge.usable for judge in judges) - len(shown)
@@ -84,8 +84,9 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
     return Sheet(
         title=f"judges of {task}",
         columns=(
-            *words("judge", "model", "served"),
-            *figures("USD/M in/out", *(("people, %",) if agreements else ())),
+            Column("judge", words=True, whole=True),
+            *words("model", "served"),
+            *figures("USD/M in/out", *(("people %",) if agreements else ())),
             *words("reads"),
         ),
         rows=tuple(
@@ -100,7 +101,7 @@ def _sheet(task: str, judges: "list[KnownJudge]", *, every: bool) -> "Sheet":
             for judge in shown
         ),
         notes=tuple(notes),
-        spare=("reads",),
+        spare=("reads", "model"),
         order=tuple(place for place, judge in enumerate(shown) if not judge.ended),
         rows_are="judges",
     )

@@ -9,8 +9,8 @@ from msgspec import structs
 
 from judgebench.cli import options
 from judgebench.cli.rendering import show
-from judgebench.display import figure, interval, percent, reasons, rough
-from judgebench.exchange.sheets import Cell, Sheet, figures, words
+from judgebench.display import figure, percent, reasons, rough
+from judgebench.exchange.sheets import NONE, Bounds, Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,7 +153,7 @@ def agree(
 def _agreement_sheets(made: "LabelAgreement") -> list[Sheet]:
     people = ", ".join(f"{one.name or 'one person'} ({one.labels})" for one in made.annotators)
     agreement = Sheet(
-        f"{', '.join(made.judges) or 'the judge'} beside people on {made.examples} examples of {made.task}",
+        f"{_judge_of(made)} beside people on {made.examples} examples of {made.task}",
         (*words("what"), *figures("agreement", "95 % interval", "n")),
         tuple((one.about, _of_unit(one.value, one.unit), _bounds(one), one.n) for one in made.figures),
         notes=(f"labels by {people}", *reasons((one.about, one.reason) for one in made.figures)),
@@ -170,6 +170,12 @@ def _agreement_sheets(made: "LabelAgreement") -> list[Sheet]:
         ),
     )
     return [agreement, corrected]
+
+
+def _judge_of(made: "LabelAgreement") -> str:
+    """The evaluator, and the model that played it."""
+    models = ", ".join(made.judges) or "the judge"
+    return f"{', '.join(made.evaluators)} ({models})" if made.evaluators else models
 
 
 NAMES = {
@@ -190,7 +196,7 @@ def _of_unit(value: float | None, unit: str) -> str:
 
 def _bounds(one: "AgreementFigure") -> str:
     if one.low is None or one.high is None:
-        return ""
+        return NONE
     return f"{_of_unit(one.low, one.unit).removesuffix(' %')} – {_of_unit(one.high, one.unit).removesuffix(' %')}"
 
 
@@ -199,14 +205,14 @@ def _score_rows(made: "LabelAgreement") -> "Iterator[tuple[Cell, ...]]":
     yield "the judge alone, uncorrected", figure(judged.value, judged.unit), _interval(judged), judged.n
     powered = next(score for score in made.scores if _kind(score) == "ppi")
     alone, bounds = powered.details.get("humans_alone"), powered.details.get("humans_alone_interval")
-    between = interval(bounds[0], bounds[1], judged.unit) if bounds else ""
-    yield "people alone", figure(alone, judged.unit), between, powered.details["n_labelled"]
+    low, high = bounds or (None, None)
+    yield "people alone", figure(alone, judged.unit), Bounds(low, high, judged.unit), powered.details["n_labelled"]
     for score in made.scores:
         yield NAMES[_kind(score)], figure(score.value, score.unit), _interval(score), score.n
 
 
-def _interval(score: "Score") -> str:
-    return interval(score.low, score.high, score.unit)
+def _interval(score: "Score") -> Bounds:
+    return Bounds(score.low, score.high, score.unit)
 
 
 def _worth(made: "LabelAgreement") -> "Iterator[str]":

@@ -40,7 +40,11 @@ LAYOUT: dict[str, tuple[Any, Any]] = {
     "bold": (
         Annotated[
             bool | None,
-            typer.Option("--bold/--no-bold", help="Set the best of each column in bold (md, html; latex by default)."),
+            typer.Option(
+                "--bold/--no-bold",
+                help="Set the best of each column in bold where its interval is apart from the others' (md, html; "
+                "latex by default).",
+            ),
         ],
         None,
     ),

@@ -537,7 +537,7 @@ def _figure(score: "Score", *, best: bool = False) -> Figure:
 
 
 def _bounds(score: "Score | None") -> Bounds | None:
-    if score is None or score.low is None or score.high is None:
+    if score is None:
         return None
     return Bounds(score.low, score.high, score.unit)
 
@@ -661,6 +661,8 @@ def _flags(row: "LeaderboardRow", said: str | None = None) -> list[str]:
 
 
 def _title(group: "Group", *, hashed: bool = True) -> str:
+    from judgebench.run.protocol import names_in_words
+
     first = group.measured or group.rows[0]
     runs = "" if first.published else f"protocol {first.protocol_hash[7:15]}" if hashed else "one protocol"
     what = f"published, and runs of {runs}" if group.table else runs or "published"
@@ -669,10 +671,10 @@ def _title(group: "Group", *, hashed: bool = True) -> str:
         title += f": {what}"
     if first.starter:
         title += "; starter set, not comparable with anything"
-    if group.differs:
-        title += f"; differs from the first table in {', '.join(group.differs[:SHOWN_DIFFERENCES])}"
-        if len(group.differs) > SHOWN_DIFFERENCES:
-            title += f" and {len(group.differs) - SHOWN_DIFFERENCES} more"
+    if differs := names_in_words(group.differs):
+        title += f"; differs from the first table in {', '.join(differs[:SHOWN_DIFFERENCES])}"
+        if len(differs) > SHOWN_DIFFERENCES:
+            title += f" and {len(differs) - SHOWN_DIFFERENCES} more"
     return title
 
 

@@ -9,6 +9,8 @@ from judgebench.exchange.sheets import Cell, Sheet, figures, words
 if TYPE_CHECKING:
     from judgebench.run.overview import Overviews, RunOverview, TaskOverview
 
+HEADLINES_SHOWN = 3
+"""How many tasks of a run are in a list of runs, which has a row for each."""
 RUNS_SHOWN = 20
 """How many runs a terminal shows unless it is asked for all: each takes two lines or three."""
 
@@ -90,7 +92,7 @@ def _run_row(number: int, run: "RunOverview") -> tuple[Cell, ...]:
     return (
         number,
         run.name,
-        ", ".join(_headline(task, run) for task in run.tasks),
+        _headlines(run),
         run.date[:16].replace("T", " "),
         run.status if run.imported_from is None else f"{run.status}, imported",
         run.protocol,
@@ -101,6 +103,13 @@ def _run_row(number: int, run: "RunOverview") -> tuple[Cell, ...]:
 def _usd(usd: float, *, unpriced: bool) -> str:
     """A cost, with a plus if some of it has no known price."""
     return dollars(usd).removeprefix("$") + ("+" if unpriced else "")
+
+
+def _headlines(run: "RunOverview") -> str:
+    """The headlines of a run's tasks, or of the first ones of many, which ``show`` has in full."""
+    shown = run.tasks if len(run.tasks) <= HEADLINES_SHOWN + 1 else run.tasks[:HEADLINES_SHOWN]
+    more = len(run.tasks) - len(shown)
+    return ", ".join(_headline(task, run) for task in shown) + (f" + {more} more" if more else "")
 
 
 def _headline(task: "TaskOverview", run: "RunOverview") -> str:

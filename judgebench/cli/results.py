@@ -183,7 +183,7 @@ def _scores(candidate: str, task_manifest: TaskManifest, results: Results, *, ve
         (
             score.metric if score.group is None else Inner(score.metric, score.group),
             Figure(score.value, score.unit, score.low, score.high, score.level, stderr=score.stderr),
-            None if score.low is None or score.high is None else Bounds(score.low, score.high, score.unit),
+            Bounds(score.low, score.high, score.unit),
             score.n,
             score.n_missing,
             None if score.stderr is None else Figure(score.stderr, score.unit),

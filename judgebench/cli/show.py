@@ -515,7 +515,8 @@ def _next(found: "Shown", run: str) -> Iterator[Block]:
     example = next((line.example_id for one in found.tasks if one.summary for line in one.summary.worst), "ID")
     scored = not any(one.summary and one.summary.so_far for one in found.tasks)
     several = len(found.tasks) > 1
-    task = f"--task {found.tasks[0].task.partition('@')[0]}" if several else ""
+    # A command with files names them by --tasks already.
+    task = f"{'--tasks' if ' --tasks ' in run else '--task'} {found.tasks[0].task.partition('@')[0]}" if several else ""
     lines = {
         f"--item {shlex.quote(example)}": "one item: prompt, answers, judges' words, verdicts",
         **({"--worst 5, --best 5": "several (--metric NAME); also --prompts, --full"} if scored else {}),

@@ -64,23 +64,23 @@ def _row(arena: Arena, model: Rated, *, styled: bool, elo: bool) -> tuple[Cell, 
     cells: list[Cell] = [
         shortened(model.model, LONGEST),
         Figure(model.rating, POINTS, model.low, model.high, arena.level, best=True),
-        _bounds(model.low, model.high),
+        Bounds(model.low, model.high, POINTS),
         model.rank,
         ranks if model.rank_low != model.rank_high else str(model.rank_low or ""),
         percent(model.share, 1),
         model.games,
     ]
     if styled:
-        cells += [Figure(model.style_rating, POINTS), _bounds(model.style_low, model.style_high), model.style_rank]
+        cells += [
+            Figure(model.style_rating, POINTS),
+            Bounds(model.style_low, model.style_high, POINTS),
+            model.style_rank,
+        ]
     if elo:
         cells += [Figure(model.elo, POINTS), Figure(model.elo_std, POINTS)]
     if any(other.published is not None for other in arena.models):
         cells.append(Figure(model.published, POINTS))
     return tuple(cells)
-
-
-def _bounds(low: float | None, high: float | None) -> Bounds | None:
-    return None if low is None or high is None else Bounds(low, high, POINTS)
 
 
 def _alerts(arena: Arena) -> Iterator[str]:
@@ -182,7 +182,7 @@ def wb_sheet(arena: WbArena) -> Sheet:
             shortened(model.model, LONGEST),
             Figure(model.elo, POINTS, best=True),
             Figure(model.std, POINTS),
-            _bounds(model.low, model.high),
+            Bounds(model.low, model.high, POINTS),
             model.votes,
             Figure(model.mean_score),
             *((Figure(model.anchor, POINTS),) if anchored else ()),

@@ -106,7 +106,7 @@ def metric_sheet(bridge: Bridge, name: str) -> Sheet:
                 Figure(numbers.judged, unit) if numbers else None,
                 Figure(numbers.official, unit) if numbers else None,
                 Figure(out.predicted, unit) if out else None,
-                Bounds(out.low95, out.high95, unit) if out else None,
+                Bounds(out.low95, out.high95, unit) if out else Bounds(),
                 f"{out.t:+.1f}" if out else "",
                 "outlier" if out and out.outlier else "",
             )

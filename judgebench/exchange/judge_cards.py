@@ -188,7 +188,7 @@ def _row(part: str, found: Figure, missing: int | None) -> tuple[Cell, ...]:
     scale, unit = (100.0, "percent") if shares else (1.0, "coefficient")
     value = None if found.value is None else found.value * scale
     interval = found.interval
-    bounds = None if interval is None else Bounds(interval.low * scale, interval.high * scale, unit)
+    bounds = Bounds() if interval is None else Bounds(interval.low * scale, interval.high * scale, unit)
     about = found.policy if found.reason is None else f"{found.policy}; {found.reason}"
     return (part, name_of(found), SheetFigure(value, unit), bounds, missing, found.n, about)
 
@@ -307,7 +307,7 @@ def _gap(found: Figure | None) -> tuple[Cell, Cell]:
     if found is None or found.value is None:
         return None, None
     interval = found.interval
-    bounds = None if interval is None else Bounds(100 * interval.low, 100 * interval.high, "points", signed=True)
+    bounds = Bounds() if interval is None else Bounds(100 * interval.low, 100 * interval.high, "points", signed=True)
     return SheetFigure(100 * found.value, "points", signed=True), bounds
 
 

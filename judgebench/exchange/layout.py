@@ -237,6 +237,12 @@ def _without_notes(sheet: Sheet, form: str) -> Sheet:
     return replace(bare, alerts=(), comments=(*sheet.comments, *sheet.lines)) if form == "latex" else bare
 
 
+BOLD = (
+    "in bold: the best, where its interval is apart from the others', or the interval of a difference leaves zero out"
+)
+"""What LaTeX says of bold figures below a table, for whoever writes the caption."""
+
+
 def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:
     """Set the best figures in bold: of each column, or of each row among the columns that compete in it."""
     if not bold:
@@ -248,7 +254,9 @@ def _bolded(sheet: Sheet, *, bold: bool) -> Sheet:
     rivals = [place for place, column in enumerate(sheet.columns) if column.best == "row"]
     for number in range(len(rows)):
         _set_best(rows, [(number, place) for place in rivals])
-    return replace(sheet, rows=tuple(map(tuple, rows)))
+    marked = any(isinstance(cell, Figure) and cell.bold for row in rows for cell in row)
+    comments = (*sheet.comments, BOLD) if marked else sheet.comments
+    return replace(sheet, rows=tuple(map(tuple, rows)), comments=comments)
 
 
 def _bare(cell: Figure) -> Figure:
@@ -256,8 +264,15 @@ def _bare(cell: Figure) -> Figure:
     return replace(cell, low=None, stderr=None)
 
 
+def _apart(best: Figure, other: Figure) -> bool:
+    """Whether a figure's interval is above another's; also if one of them has none, which nothing can be said of."""
+    return best.low is None or other.high is None or best.low > other.high
+
+
 def _set_best(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> None:
-    """Set in bold the greatest of the figures at these places, and what reads the same; a lone one is no best."""
+    """Set in bold the greatest of the figures at these places, and what reads the same, if its interval is apart from
+    those of all others; a lone one is no best.
+    """
     figures = {
         (row, place): cell
         for row, place in places
@@ -266,6 +281,9 @@ def _set_best(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> None
     if len(figures) < 2:
         return
     best = max(figures.values(), key=lambda cell: cell.value or 0.0)
+    others = [cell for cell in figures.values() if text_of(_bare(cell)) != text_of(_bare(best))]
+    if not all(_apart(best, cell) for cell in others):
+        return
     for (row, place), cell in figures.items():
         if text_of(_bare(cell)) == text_of(_bare(best)):
             rows[row][place] = replace(cell, bold=True)

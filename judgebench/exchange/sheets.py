@@ -98,23 +98,27 @@ class Figure:
         return f"{text} ± {below}" if below == above else f"{text} (-{below}, +{above})"
 
 
+NONE = "–"
+"""Stands in a cell for a number or an interval that there is not."""
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """An interval in a column of its own."""
+    """An interval in a column of its own; a dash where a number has none."""
 
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     unit: str = ""
     signed: bool = False
     style: Style = Style()
 
-    def end(self, value: float) -> str:
+    def end(self, value: float | None) -> str:
         """One of the ends as a text."""
         return figure(value, self.unit, signed=self.signed, digits=self.style.digits)
 
     def __str__(self) -> str:
         """The interval as a text."""
-        return interval(self.low, self.high, self.unit, signed=self.signed, digits=self.style.digits)
+        return interval(self.low, self.high, self.unit, signed=self.signed, digits=self.style.digits) or NONE
 
 
 Cell = str | int | float | Inner | Figure | Bounds | None
@@ -128,6 +132,8 @@ class Column:
     name: str
     words: bool = False
     """Words are aligned left and may wrap. Figures are aligned right and stay on one line."""
+    whole: bool = False
+    """Whether its words are names that people copy: they wrap only where there is no room at all."""
     key: str = ""
     """Another name by which a user may ask for it."""
     best: str = ""
@@ -343,8 +349,8 @@ def latex_of(sheet: Sheet) -> str:
 
 def _latex_cell(value: Cell) -> str:
     if isinstance(value, Inner):
-        return rf"\quad {latex(f'{value.of} {value.name}')}"
-    if isinstance(value, Bounds):
+        return rf"\quad {latex(value.name.replace('=', ': ', 1))}"
+    if isinstance(value, Bounds) and value.low is not None and value.high is not None:
         ends = [latex_number(text) for text in (value.end(value.low), value.end(value.high))]
         return (" to " if any(end.startswith("$") for end in ends) else "--").join(ends)
     if not isinstance(value, Figure) or value.value is None:

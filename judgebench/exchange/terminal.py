@@ -196,7 +196,8 @@ def _columns(
     natural = [max(pair) for pair in zip(whole, cells, strict=True)]
     tight = [max(pair) for pair in zip(parts, cells, strict=True)]
     least = [
-        min(size, WORDS_WIDTH) if column.words else size for column, size in zip(sheet.columns, tight, strict=True)
+        min(size, WORDS_WIDTH) if column.words and not column.whole else size
+        for column, size in zip(sheet.columns, tight, strict=True)
     ]
     shown = list(range(len(heads)))
 
@@ -215,7 +216,8 @@ def _columns(
     # after a separator only. Figures give way too, rather than leave the terminal.
     for wordy, kept in ((True, unbroken), (True, pieces), (True, {}), (False, {})):
         for floor in (NARROWEST_WORDS, 4) if wordy else (4,):
-            floors = {place: max(floor, kept.get(place, 0)) for place in shown}
+            whole_ones = {place: sizes[place] for place in shown if kept and sheet.columns[place].whole}
+            floors = {place: max(floor, kept.get(place, 0)) for place in shown} | whole_ones
             wide = [place for place in shown if sheet.columns[place].words is wordy and sizes[place] > floors[place]]
             while wide and sum(sizes.values()) > room():
                 sizes[max(wide, key=lambda place: sizes[place])] -= 1

@@ -17,6 +17,10 @@ NAME_CELLS = 28
 """The widest name of a stage; a longer one is cut."""
 
 
+ROUGHLY_SECONDS = 5.0
+"""Times left that differ by less are taken for the same."""
+
+
 @dataclass(frozen=True)
 class Glyphs:
     """The signs of a line."""
@@ -170,7 +174,7 @@ def eta_of_all(seconds: Sequence[float], known: int, unknown: int) -> float | No
 def overall_parts(overall: Overall, glyphs: Glyphs, *, ended: bool = False) -> list[Part]:
     """The facts on all stages, in their order; nothing is to be expected of what has ``ended``."""
     found = [Part(f"{overall.done:,}/{overall.expected:,}")]
-    if overall.items_per_second:
+    if overall.items_per_second and (ended or _agrees(overall, overall.items_per_second)):
         found.append(Part(speed(overall.items_per_second, "calls"), 3))
     if overall.usd_expected:
         more = "+" if overall.usd_open else ""
@@ -182,6 +186,17 @@ def overall_parts(overall: Overall, glyphs: Glyphs, *, ended: bool = False) -> l
         found.append(Part(f"ETA {clock(overall.eta)}{'+' if overall.eta_open else ''}", 2))
     found.append(Part(clock(overall.seconds), 2))
     return found
+
+
+def _agrees(overall: Overall, per_second: float) -> bool:
+    """Whether the time left follows from this speed, as readers expect.
+
+    Stages that overlap have speeds of their own in their lines, and long replies are timed by their tokens.
+    """
+    if overall.eta is None:
+        return True
+    seconds = (overall.expected - overall.done) / per_second
+    return abs(seconds - overall.eta) <= max(ROUGHLY_SECONDS, overall.eta / 4)
 
 
 def fitting(found: Sequence[Part], width: int, glyphs: Glyphs = UNICODE) -> list[Part]:

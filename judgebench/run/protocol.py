@@ -177,19 +177,38 @@ def in_words(fields: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str
     >>> in_words([("examples.ids", "sha256:" + "0" * 64, "sha256:" + "1" * 64), ("examples.n", "16", "6")])
     [('number of items', '16', '6')]
     >>> in_words([("judges.pair.prompt_and_rule", "a" * 64, "b" * 64), ("judge_args.effort", "low", "not there")])
-    [('prompt and rule of the judge pair', 'one', 'another'), ('judge_args.effort', 'low', 'none')]
+    [('prompt and rule of the judge pair', 'one', 'another'), ('judge setting effort', 'low', 'none')]
     """
     names = {name for name, *_ in fields}
     found = []
     for name, one, other in fields:
         if name == "examples.ids" and "examples.n" in names:
             continue
-        (group, _, part), last = name.partition("."), name.rpartition(".")[2]
-        of_judge = _CALLED_LAST.get((group, last))
-        called = _CALLED.get(name) or of_judge or _CALLED_GROUP.get(group)
-        words = called.format(part.removesuffix(f".{last}") if of_judge else part) if called and part else name
-        found.append((words, _told(one, OTHERWISE[0]), _told(other, OTHERWISE[1])))
+        found.append((_called(name), _told(one, OTHERWISE[0]), _told(other, OTHERWISE[1])))
     return found
+
+
+def names_in_words(fields: Sequence[str]) -> list[str]:
+    """The names of fields of a protocol as people call them, each once.
+
+    >>> names_in_words(["examples.ids", "judges.a.b.prompt_and_rule.sampling.max_tokens", "judges.a.b.model"])
+    ['which items', 'max tokens of the judge a.b', 'model of the judge a.b']
+    """
+    return list(dict.fromkeys(name for name, *_ in in_words([(field, "", "") for field in fields])))
+
+
+def _called(name: str) -> str:
+    """A field as people call it."""
+    group, _, part = name.partition(".")
+    judge, _, rule = part.partition(".prompt_and_rule.")
+    if group == "judges" and rule:
+        return f"{rule.rpartition('.')[2].replace('_', ' ')} of the judge {judge}"
+    last = name.rpartition(".")[2]
+    of_judge = _CALLED_LAST.get((group, last))
+    called = _CALLED.get(name) or of_judge or _CALLED_GROUP.get(group)
+    if called and part:
+        return called.format(part.removesuffix(f".{last}") if of_judge else part)
+    return name.replace(".", " ").replace("_", " ")
 
 
 _CALLED = {"examples.n": "number of items", "examples.ids": "which items", "examples.content": "texts of the items"}
@@ -199,6 +218,7 @@ _CALLED_LAST = {
 }
 _CALLED_GROUP = {
     "judges": "judge {}",
+    "judge_args": "judge setting {}",
     "sources": "official file {}",
     "verifiers": "verifier {}",
     "options": "option {}",

@@ -60,7 +60,7 @@ def test_unlike_protocols_stand_apart_with_what_differs(tmp_path: Path, field: s
     assert [row.model for row in second.rows] == ["a"]
     assert second.differs == (f"judges.j.{field}",)
     text = shown("md", str(tmp_path)).replace("\\", "")
-    assert f"differs from the first table in judges.j.{field}" in text
+    assert f"differs from the first table in {field.replace('_', ' ')} of the judge j" in text
     assert text.count("**alpacaeval@2") == 2
 
 

@@ -270,10 +270,12 @@ def test_a_run_of_the_starter_set_is_refused_beside_a_published_model_for_that_a
 def test_a_narrow_gate_shows_both_values_or_neither(
     runs: list[Run], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One of the two without the other reads as the whole result."""
+    """One of the two without the other reads as the whole result. Why the interval is of 90 % is said below."""
     asked = ("gate", "--baseline", runs[0].path, "--candidate", runs[1].path, "--max-drop", 2)
     for width in range(60, 140, 5):
         monkeypatch.setenv("COLUMNS", str(width))
         ran(monkeypatch, *asked)
-        head = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("┃") and "verdict" in line)
+        out = capsys.readouterr().out
+        assert "90 % interval: a gate is a one-sided test at 5 %" in " ".join(out.split())
+        head = next(line for line in out.splitlines() if line.startswith("┃") and "verdict" in line)
         assert ("baseline" in head) == ("candidate" in head), width

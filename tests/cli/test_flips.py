@@ -139,7 +139,7 @@ def test_settings_that_differ_are_named_in_words_and_not_by_their_hashes(
             api.evaluate(model, task, starter=True, limit=6, out=tmp_path / name, progress=False)
     text = judgebench(["compare", *verified, tmp_path / "part", tmp_path / "shots"], COLUMNS="80").stdout
     table = text.split("C was not compared")[1]
-    assert re.search(r"┃ setting +┃ first run ┃ C +┃", table)
+    assert re.search(r"┃ setting +┃ A +┃ C +┃", table)
     assert re.search(r"│ number of items +│ 16 +│ 6 +│", table)
     assert "sha256" not in text
     assert "examples.ids" not in text

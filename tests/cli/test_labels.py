@@ -407,7 +407,7 @@ def test_what_agree_prints_fits_a_terminal(run: Path, tmp_path: Path, command: C
     assert ended.code == 0, ended.err
     text = " ".join(ended.out.replace("│", " ").split())
     for said in (
-        "beside people on 16 examples of alpacaeval@2",
+        "house_pairwise_label (scripted:judge) beside people on 16 examples of alpacaeval@2",
         "labels by anna (16)",
         "81.2 %",
         "the judge alone, uncorrected",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.cli.overviews import summary
+from judgebench.cli.overviews import runs_sheet, summary
 from judgebench.records import StageCounts, Usage
 from judgebench.run.folder import LOCK, RunFolder, Session
-from judgebench.run.overview import RunOverview, TaskOverview, read_overviews
+from judgebench.run.overview import Overviews, RunOverview, TaskOverview, read_overviews
 from judgebench.run.reading import read_run
 from tests.commands import Command, judgebench
 from tests.made_runs import write_run
@@ -156,3 +156,14 @@ def test_eval_ends_with_one_table_over_all_tasks(tmp_path: Path) -> None:
     alone = judgebench([*given[:-2], "gsm8k", "--starter", "--out", tmp_path / "one", "-q"]).stdout
     assert "summary of" not in alone
     assert re.search(r"run folder: \S+ \(complete(, \d+:\d\d)?\)\n$", alone)
+
+
+def test_a_run_of_many_tasks_has_a_few_of_them_in_the_list() -> None:
+    """And how many more there are; four still stand there one by one."""
+    for count in (4, 5):
+        run = RunOverview(
+            path="run", name="m", model="m", status="complete", imported_from=None, date="", protocol="", usd=0.0,
+            seconds=1.0, tasks=tuple(TaskOverview(task=f"t{n}", metric="m", value=50.0) for n in range(count)),
+        )  # fmt: skip
+        ((_, _, tasks, *_),) = runs_sheet(Overviews(runs=(run,), unreadable=()), everything=False).texts
+        assert tasks.endswith(", t3 50.00" if count == 4 else "t0 50.00, t1 50.00, t2 50.00 + 2 more")

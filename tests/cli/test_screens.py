@@ -67,8 +67,8 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     "leaderboard of published rows alone": (
         ("leaderboard", "--published"), (80,), 0, ("rank", "more tables: --all"),
     ),
-    "compare": (("compare", "grouped/old-ifeval", "grouped/new-ifeval"), ALL, 0, ("first", "second", *INTERVAL)),
-    "compare of many tasks": (("compare", "several/old", "several/new"), ALL, 0, ("first", "second", *INTERVAL)),
+    "compare": (("compare", "grouped/old-ifeval", "grouped/new-ifeval"), ALL, 0, ("A", "B", *INTERVAL)),
+    "compare of many tasks": (("compare", "several/old", "several/new"), ALL, 0, ("A", "B", *INTERVAL)),
     "gate": (
         ("gate", "--baseline", "one/old", "--candidate", "one/new", "--max-drop", "3"),
         ALL, None, ("verdict", *INTERVAL, "max", "drop"),

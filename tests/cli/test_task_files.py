@@ -282,7 +282,7 @@ def test_show_has_what_was_recorded_without_the_code(place: Path, command: Comma
         item = command("show", run, "--worst", "1", *named).out
         assert rule in whole
         assert rule in item
-        assert ("prompt: not here, because the task's code builds it" in item) is (run == "c")
+        assert ("prompt: not here: the task's code builds it, so name the file that the run" in item) is (run == "c")
         assert "verdict: " in item or "verifier" in item
         assert said in command("show", run, "--group", "x=y", *named).paragraph
 

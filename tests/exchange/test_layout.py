@@ -14,6 +14,7 @@ from judgebench.exchange.sheets import (
     Bounds,
     Column,
     Figure,
+    Inner,
     Remark,
     Sheet,
     csv_of,
@@ -329,3 +330,25 @@ def test_what_a_paper_does_not_print_is_a_comment_of_latex() -> None:
     assert "outputs" not in shown
     assert "% t@1: protocol 0123abcd" in comments
     assert "% m: most outputs are one and the same text" in comments
+
+
+def test_a_best_that_is_not_apart_is_not_bold() -> None:
+    """Its interval and the next one's overlap; where one has no interval nothing can be said, and the best is bold."""
+
+    def table(low: float | None) -> str:
+        rows = ((Figure(60.0, "percent", low, 70.0, best=True),), (Figure(55.0, "percent", 50.0, 58.0, best=True),))
+        return written(Layout(), sheet=Sheet("t", (Column("rate", best="column"),), rows))
+
+    assert r"\textbf" not in table(57.0)
+    assert r"\textbf{60.00}" in table(58.5)
+    assert r"\textbf{60.00}" in table(None)
+
+
+def test_a_number_without_an_interval_has_one_sign_everywhere() -> None:
+    """A dash for people, nothing for programs."""
+    columns = (*words("metric"), Column("95 % interval", key="interval"))
+    sheet = Sheet("t", columns, (("a", Bounds(1.0, 2.0)), (Inner("rating", "category=advice"), Bounds())))
+    assert written(Layout(), "md", sheet).rstrip().endswith("| – |")
+    assert written(Layout(), "csv", sheet).splitlines()[-1].endswith(",,")
+    # A group stands under its metric, which need not be said again.
+    assert r"\quad category: advice & -- \\" in written(Layout(), sheet=sheet)
