@@ -12,7 +12,7 @@ How many examples are needed?                   ``power``, ``variance_components
 Who is best, from games between pairs?          ``bradley_terry``, ``elo``, ``transitivity``
 Which games to play next, and when to stop?     ``pairing``
 What if both answers were alike in style?       ``length_control``, ``style_control``, ``style_rate``,
-                                                ``style_share``
+                                                ``style_share``, ``equal_lengths``
 Do judges agree, and with people?               ``agreement``, ``jury``, ``calibration``, ``correlation``,
                                                 ``correlation_comparison``, ``annotators``, ``cross_annotation``,
                                                 ``classification``
