@@ -21,6 +21,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+DISTRIBUTION = "judgebench"
+"""What pip calls this program: the name in pyproject.toml, which whoever publishes it under another changes in both."""
+
+
+def installing(*extras: str) -> str:
+    """The command that adds extras to an installed judgebench.
+
+    >>> installing("local")
+    "pip install 'judgebench[local]'"
+    """
+    return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"
+
 
 class JudgebenchError(Exception):
     """Base of all errors that end a command with a message instead of a traceback.

@@ -2,6 +2,7 @@
 
 import html
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from judgebench.cli import COMMANDS, loaded
+from judgebench.errors import DISTRIBUTION
 from scripts import command_reference, manual
 from scripts.manual_figures import FIGURES
 from tests.commands import judgebench
@@ -99,6 +101,8 @@ def test_no_page_says_that_the_index_has_the_program() -> None:
     for page in PAGES:
         for line in page.read_text().splitlines():
             assert not re.search(r"pip install (?:-\S+ )*['\"]?judgebench(?:[=<>~]|['\"]?$)", line), (page, line)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["name"] == DISTRIBUTION
     for page in (ROOT / "README.md", ROOT / "docs" / "index.md"):
         assert "`judge-bench`" in page.read_text()
         assert "JudgeBench (ScalerLab, 2024)" in page.read_text()

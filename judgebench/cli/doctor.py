@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from judgebench.cli import options
-from judgebench.errors import UsageError
+from judgebench.errors import DISTRIBUTION, UsageError, installing
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN")
 ENGINES = {
@@ -45,10 +45,10 @@ def doctor(
 
 
 def _engines() -> list[Check]:
-    rows = [Check("judgebench", str(installed_version("judgebench")))]
+    rows = [Check("judgebench", str(installed_version(DISTRIBUTION)))]
     found = {name: installed_version(name) for name in ENGINES}
     for name, (extra, lacking) in ENGINES.items():
-        mend = "" if found[name] else f"pip install 'judgebench[{extra}]'"
+        mend = "" if found[name] else installing(extra)
         rows.append(Check(name, found[name] or f"not installed: {lacking}", mend))
     return [*rows, _smollm2(), *_devices(found)]
 
@@ -88,7 +88,7 @@ def _devices(found: Mapping[str, str | None]) -> list[Check]:
     rows = [Check("processor", f"{cores} cores, {_free_memory()} of memory free")]
     checkpoint = "a checkpoint (--model PATH)"
     if not found["torch"] or not found["transformers"]:
-        return [*rows, Check(checkpoint, "cannot be answered here", "pip install 'judgebench[local]'")]
+        return [*rows, Check(checkpoint, "cannot be answered here", installing("local"))]
     import torch
 
     from judgebench.models.opening.backends import VLLM, engine_here
@@ -148,7 +148,7 @@ def _prices() -> Check:
     return Check(
         "prices",
         f"{found}, {oldest.age_days} days ago" if stale else found,
-        "pip install --upgrade judgebench, or give usd_per_million=IN/OUT" if stale else "",
+        "install a newer judgebench, or give usd_per_million=IN/OUT" if stale else "",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from judgebench.display import slug
-from judgebench.errors import UsageError
+from judgebench.errors import UsageError, installing
 from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Score
 from judgebench.run.folder import Manifest, RunFolder
@@ -36,7 +36,7 @@ def require_trackers(names: Iterable[str]) -> None:
         found = find_spec(name)
         # A folder that a tracker left behind (./wandb) looks like a package without code.
         if found is None or found.origin is None:
-            raise UsageError(f"--track {name} needs its package: pip install 'judgebench[{name}]'")
+            raise UsageError(f"--track {name} needs its package: {installing(name)}")
 
 
 def track(names: Iterable[str], folder: RunFolder) -> list[str]:

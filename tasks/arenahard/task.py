@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from judgebench.data.prompts import HousePrompt
-from judgebench.errors import ModelError, SourceMissing, UsageError
+from judgebench.errors import ModelError, SourceMissing, UsageError, installing
 from judgebench.judges import Judge
 from judgebench.judges.orders import game
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
@@ -279,7 +279,7 @@ def _load(
 
 def _counter(fetch: Fetch, encoding: str) -> TokenCounter:
     if not tiktoken_is_there():
-        return TokenCounter(encoding, None, "tiktoken is not installed (`pip install judgebench[style]`)")
+        return TokenCounter(encoding, None, f"tiktoken is not installed (`{installing('style')}`)")
     try:
         return TokenCounter(encoding, fetch(encoding))
     except (SourceMissing, ModelError) as error:

