@@ -145,6 +145,15 @@ class _FinishedCall(Struct, frozen=True):
     """Empty for a call that failed; only its cost is kept."""
     bill: Bill
     on_done: Callable[[JudgebenchError | None], None]
+    then: Callable[[], None] | None
+
+
+def _tell(rows: Sequence[_FinishedCall], problem: JudgebenchError | None) -> None:
+    """Say of finished calls that they are committed, or why they are not."""
+    for row in rows:
+        row.on_done(problem)
+    for then in dict.fromkeys(row.then for row in rows if row.then is not None):
+        then()
 
 
 class CallStore:
@@ -185,10 +194,20 @@ class CallStore:
 
     def get(self, key: bytes) -> Completion | None:
         """The stored completion of the key, without ``cached`` set, or ``None``."""
+        return self.get_all([key]).get(key)
+
+    def get_all(self, keys: Collection[bytes]) -> dict[bytes, Completion]:
+        """The stored completions of those of the keys that have one, without ``cached`` set."""
+        found: dict[bytes, bytes] = {}
         with self._read() as reader:
-            found = reader.execute("SELECT completion FROM calls WHERE key = ?", (key,)).fetchone()
+            for some in portions(keys):
+                query = f"SELECT key, completion FROM calls WHERE key IN ({','.join('?' * len(some))})"
+                found.update(reader.execute(query, some))
+        return {key: self._decoded(key, completion) for key, completion in found.items()}
+
+    def _decoded(self, key: bytes, completion: bytes) -> Completion:
         try:
-            return self._decoder.decode(found[0]) if found else None
+            return self._decoder.decode(completion)
         except msgspec.DecodeError as error:
             raise UsageError(
                 f"Could not read a reply from the call store {self.path}: row {key.hex()} holds something else "
@@ -249,10 +268,12 @@ class CallStore:
         completion: Completion,
         on_done: Callable[[JudgebenchError | None], None],
         *,
+        then: Callable[[], None] | None = None,
         at_once: bool = False,
     ) -> None:
-        """Store a completion. ``on_done`` is called once, after the commit or with the error that prevented it, from
-        the writing thread, and must not raise. ``at_once``: commit without waiting for further calls.
+        """Store a completion. ``on_done`` is called once, after the commit or with the error that prevented it, and
+        ``then`` after it, once for all calls of a commit that have the same; both from the writing thread, and they
+        must not raise. ``at_once``: commit without waiting for further calls.
 
         A failed completion leaves only its cost, so that a re-run asks again. Either way our claim on the call is
         released.
@@ -260,14 +281,14 @@ class CallStore:
         if completion.cached:
             completion = msgspec.structs.replace(completion, cached=False)
         encoded = b"" if completion.failed else codec.encode(completion)
-        row = _FinishedCall(key, time.time(), encoded, bill, on_done)
+        row = _FinishedCall(key, time.time(), encoded, bill, on_done, then)
         with self._guard:
             if not self._closed:
                 self._rows.put(row)
                 if at_once:
                     self._hurry.set()
                 return
-        on_done(UsageError(f"Could not store a call in {self.path}: the store is closed. Open it again."))
+        _tell([row], UsageError(f"Could not store a call in {self.path}: the store is closed. Open it again."))
 
     def statistics(self) -> StoreStatistics:
         """Rows and bytes, in total and by model name."""
@@ -376,8 +397,7 @@ class CallStore:
             self.claims.release(row.key for row in rows)
         except sqlite3.Error as error:
             problem = self.problem("written", error)
-        for row in rows:
-            row.on_done(problem)
+        _tell(rows, problem)
 
     def _book(self, rows: Sequence[_FinishedCall]) -> None:
         """Add what the calls cost to the books, within their commit."""

@@ -8,7 +8,7 @@ counted per run. The claims lie in a separate file that need not survive a power
 import fcntl
 import threading
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from judgebench.models.databases import connect, transaction
@@ -61,6 +61,17 @@ class Claims:
                     return False
                 if found is not None:
                     self._bury(found[0])
+
+    def claim_all(self, calls: Sequence[tuple[bytes, float]], run: str = "") -> set[bytes]:
+        """Claim calls with what each may cost ``run``, in one transaction, and return those that we may send."""
+        if len(calls) == 1:
+            ((key, usd),) = calls
+            return {key} if self.claim(key, run, usd) else set()
+        query = "INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)"
+        with self._using, transaction(self._database):
+            made = {key for key, usd in calls if self._database.execute(query, (key, self._owner, run, usd)).rowcount}
+        # The process that has one of the others may have ended.
+        return made | {key for key, usd in calls if key not in made and self.claim(key, run, usd)}
 
     def charge(self, key: bytes, run: str, usd: float) -> None:
         """Note that the call of a claim of ours is about to be sent, and may cost ``run`` as much as ``usd``."""

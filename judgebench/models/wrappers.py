@@ -8,10 +8,10 @@ Each is a ``Model`` around a ``Model``; :class:`Budget` is the limit that all me
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from queue import SimpleQueue
 
 import msgspec
@@ -29,8 +29,8 @@ MOST_IN_BATCHES = 50_000
 """The same where requests wait for batches, each of which should hold as many as its vendor takes."""
 STOP_SECONDS = 2.0
 """How long an abandoned iterator waits for finished replies to be committed."""
-PREFETCH = 8
-"""Requests pulled before the model wants them, so that it does not wait for the pulling thread."""
+PREFETCH = 32
+"""Requests pulled before the model wants them: those that are there are looked up and claimed together."""
 POLL_SECONDS, POLLING_PAUSES = 0.2, 20
 """How often to look for the replies to calls that another process has in flight: after so long, and so many times as
 long as the last look took."""
@@ -140,15 +140,19 @@ class _Slots:
         self._held = 0
         self._replied = 0
 
-    def take(self, given_up: Callable[[], bool]) -> bool:
-        """Wait for a slot. Returns False, without one, if ``given_up()`` says so meanwhile (see :meth:`wake`)."""
+    def take(self, most: int, given_up: Callable[[], bool]) -> int:
+        """Wait for a slot, take those that are free, up to ``most``, and return how many these are.
+
+        Returns 0, without one, if ``given_up()`` says so meanwhile (see :meth:`wake`).
+        """
         with self._changed:
             while self._limit is not None and self._held >= self._limit and not given_up():
                 self._changed.wait()
             if given_up():
-                return False
-            self._held += 1
-            return True
+                return 0
+            taken = most if self._limit is None else min(most, self._limit - self._held)
+            self._held += taken
+            return taken
 
     def replied(self) -> bool:
         """Note that a reply has come, and return whether every call has one: nothing else is coming to commit."""
@@ -200,6 +204,10 @@ class Stored(Wrapper):
             session.stop()
 
 
+_Call = tuple[bytes, Request]
+"""A call and its key in the store."""
+
+
 class _StoredSession:
     """One ``complete`` of :class:`Stored`.
 
@@ -232,9 +240,11 @@ class _StoredSession:
         """The caller's numbers of the requests that wait for a key."""
         self._elsewhere: dict[bytes, Request] = {}
         """Calls that another process has in flight."""
-        self._given_back: deque[tuple[bytes, Request]] = deque()
+        self._given_back: deque[_Call] = deque()
         """Those of them that the other process did not finish. We hold their claims now."""
         self._uncommitted = 0
+        self._ended: list[tuple[bytes, Completion, JudgebenchError | None]] = []
+        """Calls of the commit that is being made known. Only the store's thread uses it."""
         self._stopped = False
         self._looker: threading.Thread | None = None
         self._inner: Iterator[tuple[int, Completion]] | None = None
@@ -248,7 +258,8 @@ class _StoredSession:
                 raise item
             with self._changed:
                 self._room += 1
-                self._changed.notify_all()
+                if self._room == 1:
+                    self._changed.notify_all()
             yield item
 
     def stop(self) -> None:
@@ -280,19 +291,14 @@ class _StoredSession:
     def _misses(self) -> Generator[Request]:
         """The requests that the store does not hold and no other process has in flight."""
         feed = Feed(self._requests, ahead=PREFETCH, on_ready=self._wake)
-        asked = 0
+        asked = count()
         try:
-            while (entry := self._next(feed)) is not None:
-                key, request, index = entry
-                if index is not None and not self._to_be_asked(index, key, request):
-                    continue
-                if index is None and not self._slots.take(lambda: self._stopped):
-                    self._given_back.append((key, request))
-                    return
-                with self._changed:
-                    self._asked[asked] = key
-                asked += 1
-                yield request
+            while (taken := self._next(feed)) is not None:
+                given_back, new = taken
+                for calls in self._given(given_back) if given_back else self._to_be_asked(new):
+                    with self._changed:
+                        self._asked.update((next(asked), key) for key, _ in calls)
+                    yield from (request for _, request in calls)
         finally:
             feed.close()
 
@@ -300,53 +306,68 @@ class _StoredSession:
         with self._changed:
             self._changed.notify_all()
 
-    def _next(self, feed: Feed[Request]) -> tuple[bytes, Request, int | None] | None:
-        """A call that was given back, without a number, or the next new one with its number; waits for either."""
+    def _next(self, feed: Feed[Request]) -> tuple[list[_Call], list[tuple[int, Request]]] | None:
+        """Calls that were given back, or the new requests that are there with their numbers; waits for either."""
         with self._changed:
             while not self._stopped:
                 if self._given_back:
-                    return (*self._given_back.popleft(), None)
-                if self._room and (taken := feed.take(1, wait=False)):
-                    self._room -= 1
-                    index, request = taken[0]
-                    return call_key(self._model.identity, request), request, index
+                    return [self._given_back.popleft()], []
+                if self._room and (taken := feed.take(min(self._room, PREFETCH), wait=False)):
+                    self._room -= len(taken)
+                    return [], taken
                 if feed.ended and not self._elsewhere:
                     return None
                 self._changed.wait()
         return None
 
-    def _to_be_asked(self, index: int, key: bytes, request: Request) -> bool:
-        """Claim a new request, and return whether the model must answer it."""
+    def _given(self, given_back: list[_Call]) -> Iterator[list[_Call]]:
+        """Calls whose claims we hold already, once there is a slot."""
+        if self._slots.take(1, lambda: self._stopped):
+            yield given_back
+        else:
+            self._given_back.extend(given_back)
+
+    def _to_be_asked(self, taken: list[tuple[int, Request]]) -> Iterator[list[_Call]]:
+        """Those of the new requests that the model must answer: each has a slot, and we hold its claim."""
+        identity = self._model.identity
+        keyed = [(call_key(identity, request), request, index) for index, request in taken]
+        new: dict[bytes, Request] = {}
         with self._changed:
-            followed = self._waiting.get(key)
-            if followed is not None:
-                followed.append(index)
-                return False
-            self._waiting[key] = [index]
-        if self._answered_by_store(key) or not self._slots.take(lambda: self._stopped):
-            return False
-        if self._claimed(key, request):
-            return True
-        self._slots.release(replied=False)
-        return False
+            for key, request, index in keyed:
+                if (followed := self._waiting.get(key)) is not None:
+                    followed.append(index)
+                else:
+                    self._waiting[key] = [index]
+                    new[key] = request
+        held = self._answered_by_store(new)
+        left = [(key, request) for key, request in new.items() if key not in held]
+        while left and (free := self._slots.take(len(left), lambda: self._stopped)):
+            tried, left = left[:free], left[free:]
+            claimed = self._claimed(tried)
+            if len(claimed) < free:
+                self._slots.release(free - len(claimed), replied=False)
+            if claimed:
+                yield claimed
 
-    def _claimed(self, key: bytes, request: Request) -> bool:
-        """Claim a call that the store does not hold; if another process has it, its reply is waited for."""
-        if not self._store.claims.claim(key, self._account.loses, self._account.at_most(request)):
-            self._look_for(key, request)
-            return False
-        # Since the last look, another process may have bought it and released its claim.
-        if self._answered_by_store(key):
-            self._store.claims.release([key])
-            return False
-        return True
+    def _claimed(self, calls: list[_Call]) -> list[_Call]:
+        """Claim calls that the store does not hold; if another process has one, its reply is waited for."""
+        account = self._account
+        claimed = self._store.claims.claim_all(
+            [(key, account.at_most(request)) for key, request in calls], account.loses
+        )
+        for key, request in calls:
+            if key not in claimed:
+                self._look_for(key, request)
+        # Since the last look, another process may have bought some and released its claims.
+        if held := self._answered_by_store(claimed):
+            self._store.claims.release(held)
+        return [(key, request) for key, request in calls if key in claimed and key not in held]
 
-    def _answered_by_store(self, key: bytes) -> bool:
-        hit = self._store.get(key)
-        if hit is None or hit.failed:
-            return False
-        self._publish(key, msgspec.structs.replace(hit, cached=True))
-        return True
+    def _answered_by_store(self, keys: Collection[bytes]) -> set[bytes]:
+        """Publish the replies that the store holds, and return their keys."""
+        hits = {key: hit for key, hit in self._store.get_all(keys).items() if not hit.failed} if keys else {}
+        self._publish([(key, msgspec.structs.replace(hit, cached=True)) for key, hit in hits.items()])
+        return set(hits)
 
     def _look_for(self, key: bytes, request: Request) -> None:
         with self._changed:
@@ -381,7 +402,7 @@ class _StoredSession:
 
     def _found(self, key: bytes) -> bool:
         """Whether the store now answers a call that another process had in flight."""
-        found = self._answered_by_store(key)
+        found = bool(self._answered_by_store([key]))
         if found:
             with self._changed:
                 del self._elsewhere[key]
@@ -438,26 +459,33 @@ class _StoredSession:
             self._uncommitted += 1
         bill = self._account.bill(self._model, completion)
         last = self._slots.replied()
-        self._store.put(key, bill, completion, partial(self._settled, key, completion), at_once=last)
+        self._store.put(key, bill, completion, partial(self._note, key, completion), then=self._settled, at_once=last)
 
-    def _settled(self, key: bytes, completion: Completion, error: JudgebenchError | None) -> None:
-        if error is None:
-            self._publish(key, completion)
-        else:
+    def _note(self, key: bytes, completion: Completion, error: JudgebenchError | None) -> None:
+        """What the store's thread says of a call."""
+        self._ended.append((key, completion, error))
+
+    def _settled(self) -> None:
+        """Publish the replies that the store's thread has just committed, and give their slots back."""
+        ended, self._ended = self._ended, []
+        for error in (error for *_, error in ended if error is not None):
             self._out.put(error)
-        self._slots.release(replied=True)
+        self._publish([(key, completion) for key, completion, error in ended if error is None])
+        self._slots.release(len(ended), replied=True)
         with self._changed:
-            self._uncommitted -= 1
+            self._uncommitted -= len(ended)
             if not self._uncommitted:
                 self._changed.notify_all()
 
-    def _publish(self, key: bytes, completion: Completion) -> None:
+    def _publish(self, replies: Sequence[tuple[bytes, Completion]]) -> None:
+        """Hand committed replies to the caller, each to all requests that wait for it."""
         with self._changed:
-            first, *followers = self._waiting.pop(key)
-        self._out.put((first, completion))
-        for index in followers:
-            again = completion if completion.error else msgspec.structs.replace(completion, cached=True)
-            self._out.put((index, again))
+            waiting = [self._waiting.pop(key) for key, _ in replies]
+        for (_, completion), (first, *followers) in zip(replies, waiting, strict=True):
+            self._out.put((first, completion))
+            for index in followers:
+                again = completion if completion.error else msgspec.structs.replace(completion, cached=True)
+                self._out.put((index, again))
 
 
 class Budget:

@@ -136,6 +136,27 @@ def test_the_callback_comes_after_the_commit(store: CallStore) -> None:
     assert seen == [{7}]
 
 
+def test_a_group_of_calls_is_told_once(store: CallStore) -> None:
+    """What is to happen after a commit happens once for all of its calls, and after each of them was told of."""
+    told: list[int] = []
+    groups: SimpleQueue[int] = SimpleQueue()
+
+    def then() -> None:
+        groups.put(len(told))
+
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # what is put while the file is locked is one group on any machine
+        put_at_once = range(200)
+        for number in put_at_once:
+            store.put(number.to_bytes(32, "big"), free(), COMPLETION, lambda error, n=number: told.append(n), then=then)
+        other.execute("ROLLBACK")
+    seen = []
+    while not seen or seen[-1] < len(put_at_once):
+        seen.append(groups.get(timeout=PATIENCE_SECONDS))
+    assert told == list(put_at_once)
+    assert len(seen) <= 5
+
+
 def test_commits_are_grouped(store: CallStore) -> None:
     """A burst of 500 calls takes a few commits, and none waits longer than 5 ms for company."""
     statements: list[str] = []

@@ -73,6 +73,18 @@ def test_a_call_is_claimed_once(store: Path, claims: Claims) -> None:
     assert claims.claim(KEYS[0])
 
 
+def test_calls_are_claimed_together(store: Path, claims: Claims) -> None:
+    """Of several calls those are ours that no living process has, be they new or a killed one's."""
+    killed = claimer(store, 2)
+    end(killed)
+    living = Claims(store, lambda key: False)
+    assert living.claim(KEYS[3])
+    assert claims.claim_all([(key, 0.5) for key in KEYS], "mine") == {*KEYS} - {KEYS[3]}
+    assert claims.lost("run") == (2, 1.0)
+    assert living.claim_all([(key, 0.5) for key in KEYS], "other") == set()
+    living.close()
+
+
 def test_nobody_gives_up_the_claim_of_another(store: Path, claims: Claims) -> None:
     """Releasing is for one's own."""
     other = Claims(store, lambda key: False)
