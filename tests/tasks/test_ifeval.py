@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from judgebench.tasks.ifeval import kinds, lookup, registry
+from judgebench.tasks.ifeval import kinds, language, lookup, registry
 from judgebench.tasks.ifeval.dataset import PromptRow, as_on_the_hub, read_prompts
 from judgebench.tasks.ifeval.language import language_of
 from judgebench.tasks.ifeval.registry import WrongArguments
@@ -28,6 +28,7 @@ from judgebench.run.settings import Settings
 from judgebench.task import Task, TaskData
 from tests.shared_data import each
 from tests.tasks.ifeval_data import IFEVAL, loaded, mirrors, models, punkt, read_lines, responses
+from tests.tasks.langdetect_beside import found_by_langdetect, mixed_texts
 
 EXACT = 1e-12
 """Of a fraction: nothing but the last bits of a division may differ."""
@@ -339,6 +340,15 @@ def test_a_package_adds_checkers(monkeypatch: pytest.MonkeyPatch) -> None:
             lookup.find("punctuation:no_comma")
     finally:
         lookup._checkers.cache_clear()
+
+
+def test_languages_are_langdetect_s() -> None:
+    """Label and probabilities, to the last bit, of texts in one, two or all languages with all that it leaves out."""
+    texts = ["", *mixed_texts(120, seed=0), "Ein langer Satz. " * 700]
+    for text in texts:
+        label, probabilities = found_by_langdetect(text)
+        assert language_of(text) == label, text
+        assert language.probabilities_of(text) == probabilities, text
 
 
 def test_the_language_without_letters_cannot_be_told() -> None:

@@ -179,7 +179,7 @@ def test_profiles_are_in_the_order_of_their_names(monkeypatch: pytest.MonkeyPatc
     """And not in that of the file system, on which last bits depend."""
     listing = Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda path: sorted(listing(path), reverse=True))
-    languages = language._factory.__wrapped__().get_lang_list()
+    languages = language._detector.__wrapped__().languages
     assert languages == sorted(languages)
     assert len(languages) == 55
 
