@@ -136,6 +136,9 @@ def _parsed(text: str) -> Any:
 
     try:
         return parse_latex(text)
+    except ImportError:
+        # Of antlr's runtime, which says nothing of the answer: no verdict is better than a wrong one.
+        raise
     except Exception:  # noqa: BLE001 - as upstream
         return None
 

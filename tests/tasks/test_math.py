@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,16 @@ def test_the_shortcuts_change_no_verdict(output: str, solution: str, equal: bool
     assert bool(verify_output(output, solution).value) == equal
     package = verify(parse(solution, parsing_timeout=None), parse(output, parsing_timeout=None), timeout_seconds=None)
     assert bool(package) == equal
+
+
+def test_no_answer_is_wrong_for_want_of_the_parsers_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The parser of sympy was generated for antlr 4.11, which is what is installed; another gives no verdict."""
+    assert version("antlr4-python3-runtime").startswith("4.11")
+    answer = "Final Answer: The final answer is $\\frac{2}{4}$. I hope it is correct."
+    assert minerva.verify_closing(answer, "\\frac{1}{2}").label == "equal"
+    monkeypatch.setattr("sympy.parsing.latex._parse_latex_antlr.version", lambda name: "4.13.2")
+    with pytest.raises(ImportError, match=r"version 4\.11"):
+        minerva.verify_closing(answer.replace("2", "3"), "\\frac{1}{2}")
 
 
 def test_values_that_are_plainly_apart() -> None:
