@@ -45,6 +45,7 @@ RUN_ELSEWHERE = {
     "judges": "judges/test_page.py",
     "labels": "cli/test_labels_page.py",
     "own-benchmarks": "kinds/test_docs.py",
+    "providers": "models/opening/test_providers.py",
     "report": "report/test_docs_page.py",
     "selftest": "exchange/test_selftest.py",
     "statistics": "stats/test_page.py",

@@ -140,10 +140,11 @@ def _keys() -> list[Check]:
 
 def _prices() -> Check:
     """How old the vendors' price lists are."""
-    from judgebench.models.vendors import STALE_DAYS, vendors
+    from judgebench.models.vendors import STALE_DAYS, price_lists, vendors
 
-    oldest = max(vendors().values(), key=lambda vendor: vendor.age_days)
-    found = f"of {', '.join(vendor.title for vendor in vendors().values())}; the oldest is of {oldest.as_of}"
+    oldest = max(price_lists().values(), key=lambda prices: prices.age_days)
+    sellers = ", ".join(vendors()[name].title for name in price_lists())
+    found = f"of {sellers}; the oldest is of {oldest.as_of}"
     stale = oldest.age_days > STALE_DAYS
     return Check(
         "prices",

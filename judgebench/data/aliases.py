@@ -43,7 +43,7 @@ class Aliases:
     backend_settings: Table
     vendors: Sequence[Table]
     """Models that only a vendor serves: its ``organisation`` on a hub, a pattern of its ``models``, and the ``spec`` of
-    one, or the ``address`` that serves it, or what to do ``instead``.
+    one, or what to do ``instead``.
     """
     endpoints: Table
     """Backends that ask an endpoint for the model that ``model=NAME`` names, and what they are called here."""

@@ -1,8 +1,9 @@
-"""What is known of the vendors of served models: what they ask for tokens, and until when they serve a model.
+"""What is known of the vendors of served models: how they are called, what they ask for tokens, and until when they
+serve a model.
 
-Both are tables that ship with the program (``templates/prices.toml``, ``templates/shutdowns.toml``), each entry with
-its source and day. A vendor is known by the host that is called, so a server elsewhere that gives its model a vendor's
-name is nobody's concern here. No vendor is asked; ``http.listing`` does that.
+These are tables that ship with the program (``templates/vendors.toml``, ``prices.toml``, ``shutdowns.toml``), each
+entry with its source and day. A vendor is known by the host that is called, so a server elsewhere that gives its model
+a vendor's name is nobody's concern here. No vendor is asked; ``http.listing`` does that.
 """
 
 import difflib
@@ -12,11 +13,11 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from functools import cache
-from typing import TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote, urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
@@ -27,6 +28,7 @@ STALE_DAYS = 90
 """A price list of this age is doubted."""
 SOON_DAYS = 60
 """A shutdown is mentioned from this many days before it."""
+_VARIABLE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 _DATED = re.compile(r"(?:[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|\d{4}|latest))$")
 _PREVIEW = re.compile(r"-\d{4}-preview$|-preview-\d{2}-(?:\d{2}|\d{4})$")
 """A preview's date, before that word or behind it. Nothing is listed without it, so it is no part of ``_DATED``."""
@@ -43,14 +45,22 @@ def today() -> date:
         raise UsageError(f"JUDGEBENCH_TODAY={given!r:.40} is not a day; write it as 2027-01-31, or unset it") from error
 
 
-class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who serves models at some hosts, and its prices."""
+class RateHeaders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The headers by which an endpoint tells one limit."""
 
-    title: str
-    """Its name in messages."""
-    hosts: tuple[str, ...]
-    models_page: str
-    """The page that lists its models."""
+    kind: Literal["requests", "tokens", "prompt", "reply"]
+    """What is limited: requests, all their tokens, those of prompts alone, those of replies alone."""
+    limit: str
+    left: str
+    reset: str = ""
+    """Empty if the endpoint does not tell when the allowance is back."""
+    window: float = 0.0
+    """Seconds in which all of it comes back, for an endpoint that does not tell."""
+
+
+class PriceList(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a vendor asks."""
+
     source: str
     """Where the prices were read."""
     as_of: date
@@ -81,6 +91,78 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def age_days(self) -> int:
         """The age of its price list."""
         return (today() - self.as_of).days
+
+
+class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who serves models at some hosts: how it is called, and its prices, if they are known."""
+
+    title: str
+    """Its name in messages."""
+    prefixes: tuple[str, ...]
+    """What stands before the colon of a model spec; the first is the usual one."""
+    hosts: tuple[str, ...]
+    address: str
+    """Where it is called; environment variables stand in braces."""
+    dated_address: str = ""
+    """The same with an ``{api_version}``, if it has dated versions."""
+    keys: tuple[str, ...]
+    """Environment variables that hold the key; the first that is set is used."""
+    key_header: str = ""
+    """A header that holds the key besides the usual one."""
+    protocol: Literal["chat", "messages"]
+    logprobs: Literal["yes", "no", "some", "unknown"]
+    batch_api: bool = field(name="batch")
+    thinking: dict[str, dict[str, Any]] = {}
+    """What ``on`` and ``off`` add to a request's body."""
+    max_completion_tokens: bool = False
+    """Whether the token limit has its newer name from the first request on."""
+    refuses: tuple[str, ...] = ()
+    """Settings that are left out from the first request on."""
+    rate_headers: tuple[RateHeaders, ...] = ()
+    """Headers that tell limits, besides the usual ones."""
+    quirks: str = field(default="", name="note")
+    models_page: str
+    """The page that lists its models."""
+    facts: str
+    """The page where most of the above was read."""
+    facts_as_of: date
+    prices: PriceList | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the colon of a model spec."""
+        return self.prefixes[0]
+
+    def place(self, model: str, api_version: str | None = None) -> str:
+        """Where a model is called. Raises :class:`UsageError` for a variable in the address that is not set."""
+        template = self.dated_address if api_version and self.dated_address else self.address
+        missing = [name for name in _VARIABLE.findall(template) if not os.environ.get(name, "").strip()]
+        if missing:
+            raise UsageError(
+                f"{self.prefix}:{model} is called at {template}, but the environment variable {missing[0]} is not set. "
+                f"Set it, or give the address with --endpoint."
+            )
+        found = _VARIABLE.sub(lambda name: os.environ[name[1]].strip().rstrip("/"), template)
+        return found.replace("{model}", quote(model, safe="")).replace(
+            "{api_version}", quote(api_version or "", safe="")
+        )
+
+    def key_variable(self) -> str:
+        """The variable that holds the key: the first that is set, else the first."""
+        return next((name for name in self.keys if os.environ.get(name, "").strip()), self.keys[0])
+
+    def price(self, model: str) -> Price | None:
+        """What a model's tokens cost today, if that is known."""
+        return None if self.prices is None else self.prices.price(model)
+
+    def listed(self, model: str) -> str | None:
+        """The name under which its price list has a model, if it has one and the model is in it."""
+        return None if self.prices is None else self.prices.listed(model)
+
+    @property
+    def batch(self) -> float:
+        """What share of its prices is asked for tokens of a batch."""
+        return 1.0 if self.prices is None else self.prices.batch
 
 
 class _Source(Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,7 +238,21 @@ class _Shutdowns(Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def vendors() -> Mapping[str, Vendor]:
     """All vendors by their short names, such as ``openai``."""
-    return msgspec.convert(_table("prices.toml")["vendors"], dict[str, Vendor])
+    lists = msgspec.convert(_table("prices.toml")["vendors"], dict[str, PriceList])
+    return {
+        name: msgspec.structs.replace(vendor, prices=lists.get(name)) for name, vendor in callable_vendors().items()
+    }
+
+
+@cache
+def callable_vendors() -> Mapping[str, Vendor]:
+    """The same without their prices, for those who only call them."""
+    return msgspec.convert(_table("vendors.toml"), dict[str, Vendor])
+
+
+def price_lists() -> Mapping[str, PriceList]:
+    """The price lists by the vendors' short names."""
+    return {name: vendor.prices for name, vendor in vendors().items() if vendor.prices is not None}
 
 
 def vendor_at(address: str) -> Vendor | None:

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from judgebench.errors import ModelError, UsageError
-from judgebench.models import Model, ModelSpec, OpenSettings
+from judgebench.models import Backend, Model, ModelSpec, OpenSettings
 from judgebench.models.batch_book import FETCHED, RUNNING, Batch
 from judgebench.models.call_store import CallStore
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.opening import open_model, parse_model, price_of
 from judgebench.models.opening.backends import ANTHROPIC, HTTP, OPENAI
+from judgebench.models.vendors import callable_vendors
 from judgebench.models.wrappers import Account, Budget
 from judgebench.run.folder import RunFolder
 from judgebench.run.settings import Settings
@@ -26,8 +27,11 @@ FEWEST = 100
 """With ``auto``, a run of fewer examples is not asked in batches: it is done sooner, and saves little."""
 
 
-SERVED = (OPENAI, ANTHROPIC, HTTP)
-"""The backends whose models can be asked in batches."""
+def takes_batches(backend: Backend) -> bool:
+    """Whether a backend's models may be asked in batches; a server at an address is asked whether it takes any."""
+    if backend in (OPENAI, ANTHROPIC, HTTP):
+        return True
+    return backend.vendor is not None and callable_vendors()[backend.vendor].batch_api
 
 
 class BatchedModel(Struct, frozen=True, kw_only=True):
@@ -47,7 +51,7 @@ def in_batches(
     """
     if settings.batch_api == "off" or watched:
         return False
-    served = {spec: arguments for spec, arguments in specs.items() if spec.backend in SERVED}
+    served = {spec: arguments for spec, arguments in specs.items() if takes_batches(spec.backend)}
     if settings.batch_api == "on":
         if not served:
             raise UsageError(
@@ -78,7 +82,7 @@ def batched(
     from judgebench.models.http.model import HttpChat
 
     assert isinstance(model, HttpChat)
-    if begins and spec.backend is HTTP and not serves_batches(model):
+    if begins and (not takes_batches(spec.backend) or (spec.backend is HTTP and not serves_batches(model))):
         return model
     account.billed = False
     how = BatchedModel(spec=spec.text, arguments=settings.arguments, api_key_env=settings.api_key_env)

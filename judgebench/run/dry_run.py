@@ -269,8 +269,8 @@ def _facts(player: Player, replies: Iterable[Completion], *, offline: bool) -> M
     source, as_of, note = None, None, None
     if "usd_per_million" in arguments:
         source = "given"
-    elif price is not None and seller is not None:
-        source, as_of, note = seller.source, seller.as_of, seller.note or None
+    elif price is not None and seller is not None and seller.prices is not None:
+        source, as_of, note = seller.prices.source, seller.prices.as_of, seller.prices.note or None
     elif price is not None:
         source = "free"
     elif entry is not None and entry.price is not None:
@@ -278,6 +278,7 @@ def _facts(player: Player, replies: Iterable[Completion], *, offline: bool) -> M
     if player.batched and price is not None and price.batch < 1:
         note = "; ".join(filter(None, (note, f"in batches {100 * price.batch:g} % of it")))
     unknown = entry is None and price is None
+    sold = seller.prices.usd_per_million if seller is not None and seller.prices is not None else {}
     return ModelFacts(
         model=spec.text,
         roles=player.roles,
@@ -290,7 +291,7 @@ def _facts(player: Player, replies: Iterable[Completion], *, offline: bool) -> M
         replaced_by=end.replaced_by if end else None,
         listed=None if listed is None else entry is not None,
         models_at=_models_at(player),
-        near=near(name, listed or (seller.usd_per_million if seller else ())) if unknown else [],
+        near=near(name, listed or sold) if unknown else [],
         calls_per_second=player.speed.calls_per_second,
         concurrency=player.speed.concurrency,
         rpm=player.speed.rpm,

@@ -222,7 +222,7 @@ def model_called(name: str) -> str | None:
 
 
 def _sold_as(name: str) -> list[str]:
-    return [f"{key}:{name}" for key, vendor in vendors().items() if vendor.price(name) is not None]
+    return [f"{vendor.prefix}:{name}" for vendor in vendors().values() if vendor.price(name) is not None]
 
 
 def shown_texts(task: str) -> dict[str, dict[str, str]]:

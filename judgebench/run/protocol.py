@@ -22,7 +22,8 @@ Seat = tuple[Judge | None, Model | str]
 """A prompt and rule (``None`` if only the judge's name is known), and the model that is asked by it, or its name."""
 HARMLESS_ARGUMENTS = frozenset(
     (
-        *("timeout_seconds", "max_attempts", "api_key_env", "usd_per_million", "base_url", "model", "pretrained"),
+        *("timeout_seconds", "max_attempts", "api_key_env", "usd_per_million", "base_url", "endpoint"),
+        *("model", "pretrained"),
         *("device", "batch_size", "batch_tokens", "max_num_seqs", "gpu_memory_utilization", "enforce_eager"),
         *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "trust_remote_code"),
     )

@@ -21,7 +21,7 @@ from judgebench.models.http.pacing import DEFAULT_CONCURRENCY
 from judgebench.models.opening import open_model, parse_model, price_of, require_checkpoint, require_settings
 from judgebench.models.pricing import Price
 from judgebench.records import Case, Completion, Example, Generation, Request
-from judgebench.run.batches import SERVED, in_batches
+from judgebench.run.batches import in_batches, takes_batches
 from judgebench.run.cascades import CascadePlan, cascade_plan
 from judgebench.run.controls import controls
 from judgebench.run.digests import Digests, key_digest
@@ -150,7 +150,7 @@ class Rehearsal:
         examples = sum(len(loaded_task.data.examples) for loaded_task in loaded)
         together = in_batches(settings, {one.spec: one.arguments for one in players}, examples, watched=False)
         for player in players:
-            player.batched = together and player.spec.backend in SERVED
+            player.batched = together and takes_batches(player.spec.backend)
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
 

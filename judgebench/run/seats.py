@@ -274,8 +274,9 @@ class ModelPool:
     def open_settings(self, arguments: Mapping[str, str], *, candidate: bool) -> OpenSettings:
         """How the model under test, or a judge model, is opened."""
         settings = self._settings
+        addresses = settings.endpoint if candidate else settings.judge_endpoint
         return OpenSettings(
-            arguments=dict(arguments),
+            arguments={**arguments, **({"endpoint": "|".join(addresses)} if addresses else {})},
             api_key_env=settings.api_key_env,
             concurrency=settings.concurrency if candidate else settings.judge_concurrency,
             rpm=settings.rpm,

@@ -13,11 +13,13 @@ from judgebench import tasks
 from judgebench.data.aliases import aliases
 from judgebench.errors import UsageError
 from judgebench.models.opening import model_name, parse_model, vendor_of
-from judgebench.models.vendors import Vendor, ends_as_of, shutdown, today, vendors
+from judgebench.models.vendors import PriceList, Vendor, ends_as_of, price_lists, shutdown, today, vendors
 from judgebench.run.bridge_files import read_bridge, ready_bridges
 from judgebench.run.judge_marks import AuditMark, marks
 from judgebench.run.known_judges import KnownJudge, known_judges
 
+LOGPROBS = {"yes": True, "some": True, "no": False, "unknown": None}
+"""What a vendor's row says of log-probabilities, as far as it can be said of any of its models."""
 Key = tuple[str, str]
 """A vendor's title and the name of a model in its price list."""
 
@@ -53,37 +55,32 @@ class ServedJudges(Struct, frozen=True, kw_only=True):
 def served_judges() -> ServedJudges:
     """The models that the vendors known by name serve, from their price lists."""
     known = _known()
-    called = {entry["organisation"]: _spelling(entry) for entry in aliases().vendors}
-    sold = {name: vendor for name, vendor in vendors().items() if called.get(name)}
-    found = [judge for name, vendor in sold.items() for judge in _of_vendor(name, vendor, called[name], known)]
+    called = {entry["organisation"] for entry in aliases().vendors}
+    sold = {name: prices for name, prices in price_lists().items() if name in called}
+    found = [judge for name, prices in sold.items() for judge in _of_vendor(name, vendors()[name], prices, known)]
     found.sort(key=lambda judge: not judge.known)
     return ServedJudges(
         judges=tuple(sorted(found, key=lambda judge: judge.until or date.max, reverse=True)),
         today=today(),
-        prices_as_of=min(vendor.as_of for vendor in sold.values()),
+        prices_as_of=min(prices.as_of for prices in sold.values()),
         ends_as_of=ends_as_of(),
     )
 
 
-def _spelling(entry: Mapping[str, str]) -> str:
-    """How ``--judge`` spells a vendor's models; empty for one that serves none."""
-    return entry.get("spec", "{address}#{{model}}".format(**entry) if "address" in entry else "")
-
-
-def _of_vendor(name: str, vendor: Vendor, spelling: str, known: Mapping[Key, Sequence[str]]) -> Iterator[ServedJudge]:
-    for model in vendor.usd_per_million:
+def _of_vendor(
+    name: str, vendor: Vendor, prices: PriceList, known: Mapping[Key, Sequence[str]]
+) -> Iterator[ServedJudge]:
+    for model in prices.usd_per_million:
         end, price = shutdown(vendor, model), vendor.price(model)
         if price is None or (end is not None and end.over):
             continue
-        spec = spelling.format(model=model)
-        backend = parse_model(spec)[0].backend
         yield ServedJudge(
             model=model,
             vendor=name,
-            spec=spec,
+            spec=f"{vendor.prefix}:{model}",
             until=None if end is None else end.day,
             usd_per_million=(price.prompt, price.completion),
-            logprobs=backend.gives_logprobs if backend.vendor else None,
+            logprobs=LOGPROBS[vendor.logprobs],
             known=tuple(known.get((vendor.title, model), ())),
         )
 

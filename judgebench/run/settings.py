@@ -77,7 +77,8 @@ class Settings:
 
     model: str | None = flag(
         None,
-        "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, "
+        "Model under test: a checkpoint folder or hub id, hf:ID, vllm:ID, openai:NAME, anthropic:NAME, VENDOR:NAME "
+        "(azure, bedrock, deepseek, fireworks, gemini, groq, mistral, openrouter, together, xai), "
         "http://HOST:PORT/v1#NAME, file:outputs.json, published:NAME, builtin:tiny or builtin:smollm2. Give it "
         "several times, or give a pattern such as 'ckpt/step_*', to evaluate several models in turn.",
         "M",
@@ -253,7 +254,17 @@ class Settings:
         JUDGING,
     )
     level: float = flag(0.95, "Level of predicted intervals, such as 95.", "P", JUDGING)
-    api_key_env: str | None = flag(None, "Environment variable that holds the API key.", "NAME", CALLING)
+    api_key_env: str | None = flag(
+        None, "Environment variable that holds the API key; several, NAME1,NAME2, share the load.", "NAME", CALLING
+    )
+    endpoint: tuple[str, ...] = flag(
+        (),
+        "Address at which a served model is called: a further one of http://…#NAME, in place of its vendor's of "
+        "VENDOR:NAME. Repeat it to share the load between several.",
+        "URL",
+        ANSWERING,
+    )
+    judge_endpoint: tuple[str, ...] = flag((), "The same for the judge.", "URL", AUDITING)
     concurrency: int | None = flag(
         None, "Maximum number of requests in flight to the model.", "N", ANSWERING, minimum=1
     )
@@ -308,6 +319,11 @@ class Settings:
         if self.name is not None:
             require_name(self.name)
         self._check_batches()
+        if self.judge_endpoint and len(self.judges) > 1:
+            raise UsageError(
+                f"--judge-endpoint {self.judge_endpoint[0]} is the address of one judge, and {len(self.judges)} are "
+                "named; write the addresses of each into its spec, http://A|http://B/v1#NAME"
+            )
         if self.controls and (self.stop_when is None or self.cascade is not None):
             raise UsageError(
                 f"--control {self.controls[0]} narrows the interval by which --stop-when ends, and "
@@ -423,6 +439,8 @@ class Keywords(TypedDict, total=False):
     bridge: PathLike | Iterable[PathLike]
     level: float
     api_key_env: str | None
+    endpoint: str | Iterable[str]
+    judge_endpoint: str | Iterable[str]
     concurrency: int | None
     judge_concurrency: int | None
     rpm: float | None

@@ -55,7 +55,7 @@ WRONG = {
     f"eval --model hf:./empty --starter --offline {GSM8K}": "config.json",
     f"eval --model no-such/model --starter --offline {GSM8K}": "no-such/model",
     f"eval --model 'ckpt/step_*' --starter {GSM8K}": "config.json",
-    f"eval --model gemini-2.5-pro --starter {GSM8K}": "generativelanguage",
+    f"eval --model gemini-2.5-pro --starter {GSM8K}": "GEMINI_API_KEY",
     f"eval --model openai:mine --judge builtin:tiny --starter {ALPACA}": "OPENAI_API_KEY",
     f"{JUDGED} {GSM8K} --model-arg colour=red": "it takes",
     f"{JUDGED} {GSM8K} --model-arg batch_size=many": "batch_size=many",

@@ -143,7 +143,7 @@ def test_models_that_can_judge_are_listed_by_how_long_they_last(command: Command
     assert "bridge arenahard-v2.0-hard_prompt-gpt-4.1-to-gemini-2.5, 14 models" in gpt["known"]
     assert by_name["claude-opus-5"]["logprobs"] is False
     google = by_name["gemini-3.8-flash"]
-    assert google["spec"] == "https://generativelanguage.googleapis.com/v1beta/openai#gemini-3.8-flash"
+    assert google["spec"] == "gemini:gemini-3.8-flash"
     shown = judgebench(["judges", "list", "--models"], COLUMNS="80", **DAY).stdout
     assert max(map(len, shown.splitlines())) <= 80
     assert all(f"│ {model} " in shown for model in by_name)

@@ -1,6 +1,5 @@
 """What is known of vendors: prices and the ends of models, each with its source and day."""
 
-import re
 from datetime import date, timedelta
 
 import pytest
@@ -23,16 +22,23 @@ def price(spec: str) -> Price | None:
 
 
 def test_every_list_says_where_and_when_it_was_read() -> None:
-    """Each vendor has hosts, a source with an address, and a day that is not in the future; no price is absurd."""
+    """Each vendor and each price list has a source with an address, and a day that is not in the future; no price is
+    absurd.
+    """
     for vendor in vendors.vendors().values():
-        assert vendor.hosts
-        assert vendor.source.startswith("https://")
-        assert vendor.as_of <= date(2026, 11, 30)
-        for model in vendor.usd_per_million:
-            assert vendor.price(model) is not None
-        for day, prices in vendor.later.items():
-            assert date.fromisoformat(day) > vendor.as_of
-            assert set(prices) <= set(vendor.usd_per_million)
+        assert vendor.facts.startswith("https://")
+        assert vendor.models_page.startswith("https://")
+        assert vendor.facts_as_of <= date(2026, 11, 30)
+        assert vendor.keys
+    for name, prices in vendors.price_lists().items():
+        assert vendors.vendors()[name].hosts
+        assert prices.source.startswith("https://")
+        assert prices.as_of <= date(2026, 11, 30)
+        for model in prices.usd_per_million:
+            assert prices.price(model) is not None
+        for day, later in prices.later.items():
+            assert date.fromisoformat(day) > prices.as_of
+            assert set(later) <= set(prices.usd_per_million)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_an_announced_price_holds_from_its_day(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_age_of_a_list_is_counted_from_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """In days."""
-    openai = vendors.vendors()["openai"]
+    openai = vendors.price_lists()["openai"]
     on(monkeypatch, str(openai.as_of + timedelta(days=91)))
     assert openai.age_days == 91
 
@@ -134,22 +140,12 @@ def test_a_host_is_compared_as_a_whole() -> None:
     assert vendor_at("https://API.OpenAI.com/v1") is vendors.vendors()["openai"]
 
 
-@pytest.mark.parametrize("vendor", ["openai", "anthropic"])
+@pytest.mark.parametrize("vendor", ["openai", "anthropic", "google", "deepseek"])
 def test_a_bare_name_with_a_price_is_the_vendor_s(vendor: str) -> None:
-    """Fingers leave out the vendor; whatever is listed is understood."""
-    for model in vendors.vendors()[vendor].usd_per_million:
-        assert own_spec(model) == f"{vendor}:{model}"
-
-
-@pytest.mark.parametrize("vendor", ["google", "deepseek"])
-def test_a_bare_name_with_a_price_is_told_its_address(vendor: str) -> None:
-    """Of vendors that are called at an OpenAI-compatible address, the one where the price holds."""
-    for model in vendors.vendors()[vendor].usd_per_million:
-        with pytest.raises(UsageError) as refused:
-            own_spec(model)
-        address = re.search(r"give (https://\S+),", str(refused.value))
-        assert address is not None
-        assert price(address[1]) is not None
+    """Fingers leave out the vendor; whatever is listed is understood, and has its price."""
+    for model in vendors.price_lists()[vendor].usd_per_million:
+        assert own_spec(model) == f"{vendors.vendors()[vendor].prefix}:{model}"
+        assert price(own_spec(model)) is not None
 
 
 def test_near_names_ignore_case() -> None:

@@ -11,13 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from judgebench.models.http.pacing import in_seconds
+from judgebench.models.vendors import RateHeaders
 
-REQUESTS, TOKENS, PROMPT, REPLY = ("requests", "tokens", "prompt", "reply")
-"""What is limited: requests, all their tokens, those of prompts alone, those of replies alone."""
+Kind = Literal["requests", "tokens", "prompt", "reply"]
 MOST = 1e12
 """No limit is higher; a higher number is junk."""
 LONGEST_HOLD = 120.0
@@ -41,31 +42,19 @@ _DIGITS = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
 _LENGTH = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|us|µs|ns|[smhd])){1,5}")
 
 
-class RateHeaders(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The headers by which an endpoint tells one limit."""
-
-    kind: str
-    limit: str
-    left: str
-    reset: str = ""
-    """Empty if the endpoint does not tell when the allowance is back."""
-    window: float = 0.0
-    """Seconds in which all of it comes back, for an endpoint that does not tell."""
-
-
-def _family(kind: str, pattern: str) -> RateHeaders:
+def _family(kind: Kind, pattern: str) -> RateHeaders:
     limit, left, reset = (pattern.format(word) for word in ("limit", "remaining", "reset"))
     return RateHeaders(kind=kind, limit=limit, left=left, reset=reset)
 
 
 USUAL: Sequence[RateHeaders] = (
-    _family(REQUESTS, "x-ratelimit-{}-requests"),
-    _family(TOKENS, "x-ratelimit-{}-tokens"),
-    _family(REQUESTS, "x-ratelimit-{}"),
-    _family(REQUESTS, "ratelimit-{}"),
-    _family(REQUESTS, "anthropic-ratelimit-requests-{}"),
-    _family(PROMPT, "anthropic-ratelimit-input-tokens-{}"),
-    _family(REPLY, "anthropic-ratelimit-output-tokens-{}"),
+    _family("requests", "x-ratelimit-{}-requests"),
+    _family("tokens", "x-ratelimit-{}-tokens"),
+    _family("requests", "x-ratelimit-{}"),
+    _family("requests", "ratelimit-{}"),
+    _family("requests", "anthropic-ratelimit-requests-{}"),
+    _family("prompt", "anthropic-ratelimit-input-tokens-{}"),
+    _family("reply", "anthropic-ratelimit-output-tokens-{}"),
 )
 """Those of OpenAI and the many that follow it, of the IETF's draft, and of Anthropic: looked for at every endpoint."""
 

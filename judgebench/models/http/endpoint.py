@@ -19,12 +19,12 @@ from yarl import URL
 from judgebench import redaction
 from judgebench.errors import ModelError, UsageError
 from judgebench.models import Gauge
-from judgebench.models.http.allowance import RateHeaders
 from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS, DEFAULT_CONCURRENCY, Pace
 from judgebench.models.http.routes import Gate, Route, Size
 from judgebench.models.http.wire import NoAnswer, Wire, decoded, message_of, read, rejected_field
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.models.http.wire_completions import EchoedCompletions
+from judgebench.models.vendors import RateHeaders
 from judgebench.records import Completion, Request, Usage
 
 CONNECT_SECONDS = 10.0
@@ -71,12 +71,14 @@ class Endpoint:
         more: Sequence[Place] = (),
         key_header: str = "",
         rate_headers: Sequence[RateHeaders] = (),
+        refused: Collection[str] = (),
     ) -> None:
         """``wire`` is the protocol, by default chat completions. ``rpm`` and ``tpm`` limit requests and tokens per
         minute. ``extra_body`` is added to each request's body and to the identity. ``key_source`` says in messages
         where the key came from. Credentials in ``base_url`` are sent, but never shown. ``more`` are further places
         where the same model is served: they share the load. ``key_header`` is a header that holds the key besides the
-        usual one; ``rate_headers`` tell the endpoint's limits besides the usual ones.
+        usual one; ``rate_headers`` tell the endpoint's limits besides the usual ones; ``refused`` are fields that it is
+        known to refuse.
         """
         self.wire = wire or ChatCompletions()
         self.concurrency = _positive("concurrency", concurrency)
@@ -119,7 +121,7 @@ class Endpoint:
         self.logprobs_doubted = False
         self._reply_tokens: float | None = None
         """How long replies are, as of late."""
-        self.refused: frozenset[str] = frozenset()
+        self.refused = frozenset(refused)
         """Fields of the body that this endpoint refuses; from then on they are put another way or left out."""
 
     def wire_for(self, request: Request) -> Wire:

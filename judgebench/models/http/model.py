@@ -8,16 +8,18 @@ has the CPU time per call beside that of raw aiohttp.
 import os
 import threading
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
-from judgebench.models.http import ANTHROPIC_BASE_URL, OPENAI_BASE_URL, anthropic_address, openai_address
-from judgebench.models.http.endpoint import Endpoint
+from judgebench.models.http import addresses_of, anthropic_address, openai_address, own_address
+from judgebench.models.http.endpoint import Endpoint, Place
+from judgebench.models.http.wire import Wire
 from judgebench.models.http.wire_chat import ChatCompletions
 from judgebench.models.http.wire_messages import Messages
 from judgebench.models.http.wire_responses import Responses
+from judgebench.models.vendors import Vendor, callable_vendors
 from judgebench.records import Completion, Request
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ def served_chat(
     name: str,
     base_url: str,
     *,
+    endpoint: str = "",
     api: str | None = None,
     reasoning_effort: str | None = None,
     thinking: str = "auto",
@@ -80,36 +83,72 @@ def served_chat(
 ) -> HttpChat:
     """A model of any OpenAI-compatible server; ``api`` is ``chat`` (the default) or ``responses``.
 
-    ``thinking`` (``auto``, ``on``, ``off``) is passed to its chat template. The key comes from the environment variable
-    ``api_key_env``, if that is given; it may be missing if the model is opened for its ``only_identity``. ``options``
-    are those of :class:`HttpChat`.
+    ``base_url`` and ``endpoint`` hold one address or several, between bars. ``thinking`` (``auto``, ``on``, ``off``) is
+    passed to its chat template. The key comes from the environment variable ``api_key_env``, if that is given; it may
+    be missing if the model is opened for its ``only_identity``. ``options`` are those of :class:`HttpChat`.
     """
-    if api not in (None, "chat", "responses"):
-        raise UsageError(f"the argument api={api} of {name} is not valid: it is chat or responses")
-    wire = Responses(thinks=thinking == "on") if api == "responses" else ChatCompletions()
     extra = {} if thinking == "auto" else {"chat_template_kwargs": {"enable_thinking": thinking == "on"}}
-    return HttpChat(
+    keys = _keys(api_key_env, f"the model {name}", wanted=not only_identity) if api_key_env else []
+    places = _places([*addresses_of(base_url), *addresses_of(endpoint)], keys)
+    return _chat(name, places, _wire(name, api, thinking), extra, reasoning_effort, **options)
+
+
+def vendor_chat(
+    vendor: Vendor,
+    name: str,
+    *,
+    endpoint: str = "",
+    api: str | None = None,
+    api_version: str | None = None,
+    reasoning_effort: str | None = None,
+    thinking: str = "auto",
+    api_key_env: str | None = None,
+    only_identity: bool = False,
+    **options: Any,
+) -> HttpChat:
+    """A model of a vendor in the table that speaks OpenAI's protocol, called as its row says.
+
+    ``endpoint`` holds other addresses, which are called in place of the vendor's. ``options`` are those of
+    :class:`HttpChat`.
+    """
+    if thinking != "auto" and not vendor.thinking:
+        raise UsageError(
+            f"--thinking {thinking} cannot be used: {vendor.title} has no such switch. Set how much "
+            f"{vendor.prefix}:{name} thinks with the argument reasoning_effort"
+        )
+    extra = {} if thinking == "auto" else vendor.thinking[thinking]
+    variables = api_key_env or vendor.key_variable()
+    keys = _keys(variables, f"{vendor.prefix}:{name}", wanted=not only_identity)
+    places = _places(addresses_of(endpoint) or [vendor.place(name, api_version)], keys)
+    return _chat(
         name,
-        base_url,
-        name,
-        _key(api_key_env, f"the model {name}", wanted=not only_identity) if api_key_env else None,
-        wire=wire,
-        extra_body=extra | (wire.effort(reasoning_effort) if reasoning_effort else {}),
-        key_source=f"the key in {api_key_env}",
+        places,
+        _wire(name, api, thinking),
+        extra,
+        reasoning_effort,
+        key_header=vendor.key_header,
+        **_known_of(vendor),
         **options,
     )
 
 
 def openai_chat(
-    name: str, *, api: str | None = None, thinking: str = "auto", api_key_env: str = "OPENAI_API_KEY", **options: Any
+    name: str,
+    *,
+    endpoint: str = "",
+    api: str | None = None,
+    thinking: str = "auto",
+    api_key_env: str = "OPENAI_API_KEY",
+    **options: Any,
 ) -> HttpChat:
     """A model of OpenAI, or of the endpoint that OPENAI_BASE_URL names; the key comes from the environment.
 
     Models that OpenAI serves only over the Responses API are called over that. ``options`` are those of
     :func:`served_chat`.
     """
-    address = openai_address()
-    if thinking != "auto" and address == OPENAI_BASE_URL:
+    address = endpoint or openai_address()
+    at_home = address == own_address("openai")
+    if thinking != "auto" and at_home:
         raise UsageError(
             f"--thinking {thinking} cannot be used: OpenAI's own models have no such switch. Set how much "
             f"openai:{name} thinks with the argument reasoning_effort (none, minimal, low, medium, high, xhigh, max)"
@@ -119,38 +158,82 @@ def openai_chat(
         and name in tomllib.loads((resource("templates") / "responses_only.toml").read_text("utf-8"))["models"]
     ):
         api = "responses"
-    return served_chat(name, address, api=api, thinking=thinking, api_key_env=api_key_env, **options)
+    known = _known_of(callable_vendors()["openai"]) if at_home else {}
+    return served_chat(name, address, api=api, thinking=thinking, api_key_env=api_key_env, **known, **options)
 
 
 def anthropic_chat(
     name: str,
     *,
     base_url: str | None = None,
+    endpoint: str = "",
     reasoning_effort: str | None = None,
     thinking: str = "auto",
     api_key_env: str | None = None,
     only_identity: bool = False,
     **options: Any,
 ) -> HttpChat:
-    """A model of Anthropic, or of the Messages server at ``base_url`` or ANTHROPIC_BASE_URL (without ``/v1``).
+    """A model of Anthropic, or of the Messages server at ``base_url``, ``endpoint`` or ANTHROPIC_BASE_URL (without
+    ``/v1``).
 
     The key comes from ANTHROPIC_API_KEY or from the variable ``api_key_env``; a self-hosted server needs none.
     ``options`` are those of :class:`HttpChat`.
     """
-    address = anthropic_address(base_url)
+    address = anthropic_address(endpoint or base_url)
     variable = api_key_env or "ANTHROPIC_API_KEY"
-    wanted = not only_identity and bool(api_key_env or address == ANTHROPIC_BASE_URL)
-    wire = Messages(thinking)
+    wanted = not only_identity and bool(api_key_env or address == own_address("anthropic"))
+    keys = _keys(variable, f"anthropic:{name}", wanted=wanted)
+    return _chat(name, _places(addresses_of(address), keys), Messages(thinking), {}, reasoning_effort, **options)
+
+
+def _wire(name: str, api: str | None, thinking: str) -> Wire:
+    if api not in (None, "chat", "responses"):
+        raise UsageError(f"the argument api={api} of {name} is not valid: it is chat or responses")
+    return Responses(thinks=thinking == "on") if api == "responses" else ChatCompletions()
+
+
+def _known_of(vendor: Vendor) -> dict[str, Any]:
+    """What a vendor's row says of its endpoint."""
+    newer = ("max_tokens",) if vendor.max_completion_tokens else ()
+    return {"rate_headers": vendor.rate_headers, "refused": (*newer, *vendor.refuses)}
+
+
+def _chat(
+    name: str, places: Sequence[Place], wire: Wire, extra: Mapping[str, Any], effort: str | None, **options: Any
+) -> HttpChat:
+    first, *more = places
     return HttpChat(
         name,
-        address,
+        first.base_url,
         name,
-        _key(variable, f"anthropic:{name}", wanted=wanted),
+        first.api_key,
         wire=wire,
-        extra_body=wire.effort(reasoning_effort) if reasoning_effort else {},
-        key_source=f"the key in {variable}",
+        extra_body={**extra, **(wire.effort(effort) if effort else {})},
+        key_source=first.key_source,
+        more=more,
         **options,
     )
+
+
+def _places(addresses: Sequence[str], keys: Sequence[tuple[str, str]]) -> list[Place]:
+    """Each address with its key. One address is called with each of several keys, several with one key or each with
+    its own.
+    """
+    known = list(keys) or [("", "the API key")]
+    if len(addresses) == 1:
+        return [Place(addresses[0], *key) for key in known]
+    if len(known) not in (1, len(addresses)):
+        raise UsageError(
+            f"--api-key-env names {len(known)} variables for {len(addresses)} addresses; name one for all of them, or "
+            "one for each, in their order"
+        )
+    return [Place(address, *known[place % len(known)]) for place, address in enumerate(addresses)]
+
+
+def _keys(variables: str, model: str, *, wanted: bool) -> list[tuple[str, str]]:
+    """The keys in some environment variables, between commas, and where each came from."""
+    names = [name.strip() for name in variables.split(",") if name.strip()]
+    return [(_key(name, model, wanted=wanted), f"the key in {name}") for name in names]
 
 
 def _key(variable: str, model: str, *, wanted: bool) -> str:

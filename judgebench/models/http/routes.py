@@ -13,18 +13,9 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 from yarl import URL
 
-from judgebench.models.http.allowance import (
-    LONGEST_HOLD,
-    PROMPT,
-    REPLY,
-    REQUESTS,
-    TOKENS,
-    USUAL,
-    Allowance,
-    RateHeaders,
-    told,
-)
+from judgebench.models.http.allowance import LONGEST_HOLD, USUAL, Allowance, told
 from judgebench.models.http.pacing import DEFAULT_CONCURRENCY, ConcurrencyLimit
+from judgebench.models.vendors import RateHeaders
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 """How long a route that failed is left out: longer each time, up to the second number."""
@@ -50,9 +41,9 @@ class Size(Struct, frozen=True):
 
     def units(self, kind: str) -> float:
         """What it counts for in a limit of this kind."""
-        if kind == REQUESTS:
+        if kind == "requests":
             return 1.0
-        return {TOKENS: self.prompt + self.reply, PROMPT: self.prompt, REPLY: self.reply}[kind]
+        return {"tokens": self.prompt + self.reply, "prompt": self.prompt, "reply": self.reply}[kind]
 
 
 class Route:
@@ -96,7 +87,7 @@ class Route:
     @property
     def per_second(self) -> float | None:
         """The requests a second that its headers allow; ``None`` if they say nothing of it."""
-        allowance = self._allowances.get(REQUESTS)
+        allowance = self._allowances.get("requests")
         return allowance.per_second if allowance is not None and math.isfinite(allowance.per_second) else None
 
     def ready_at(self, now: float) -> float:

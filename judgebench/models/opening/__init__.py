@@ -60,8 +60,6 @@ def parse_model(text: str, arguments: Mapping[str, str] | None = None) -> tuple[
 def own_spec(text: str) -> str:
     """The spec of a model that is called as other harnesses call it: by a vendor's name, or ``hf/ORG/NAME``.
 
-    Raises :class:`UsageError` for a model that only a vendor serves whose address must be given.
-
     >>> own_spec("gpt-4o"), own_spec("anthropic/claude-sonnet-4-5"), own_spec("openai/gpt-oss-20b")
     ('openai:gpt-4o', 'anthropic:claude-sonnet-4-5', 'openai/gpt-oss-20b')
     """
@@ -80,12 +78,7 @@ def _of_vendor(text: str, name: str, vendor: Mapping[str, str]) -> str:
     """The spec of a model that only a vendor serves."""
     if "spec" in vendor:
         return vendor["spec"].format(model=name)
-    if "instead" in vendor:
-        raise UsageError(f"{text} is no model; {vendor['instead'].format(model=name)}")
-    raise UsageError(
-        f"{text} is neither a folder nor a model of the hub; its vendor serves it over an OpenAI-compatible "
-        f"address: give {vendor['address']}#{name}, and --api-key-env with the variable that holds the key"
-    )
+    raise UsageError(f"{text} is no model; {vendor['instead'].format(model=name)}")
 
 
 def _require_a_model(text: str) -> None:
@@ -332,11 +325,12 @@ def is_here(spec: ModelSpec) -> bool:
 def unlisted(spec: ModelSpec, arguments: Mapping[str, str]) -> str:
     """Say of a model at its vendor's own address that the vendor is not known to serve it; empty for any other."""
     vendor, name = vendor_of(spec, arguments), model_name(spec)
-    if vendor is None or vendor.price(name) is not None or shutdown(vendor, name) is not None:
+    prices = None if vendor is None else vendor.prices
+    if vendor is None or prices is None or prices.price(name) is not None or shutdown(vendor, name) is not None:
         return ""
-    likely = near(name, vendor.usd_per_million)
+    likely = near(name, prices.usd_per_million)
     hint = f"; near are {', '.join(likely)}" if likely else ""
-    return f"{spec.text} is not among the models that {vendor.title} is known to serve (as of {vendor.as_of}){hint}"
+    return f"{spec.text} is not among the models that {vendor.title} is known to serve (as of {prices.as_of}){hint}"
 
 
 def model_name(spec: ModelSpec) -> str:

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from judgebench.errors import UsageError
 from judgebench.files import read_text
 from judgebench.models import IF_ANY, Backend, Model, OpenSettings
 from judgebench.models.call_store import default_cache_dir
-from judgebench.models.http import anthropic_address, openai_address
+from judgebench.models.http import addresses_of, anthropic_address, openai_address
+from judgebench.models.vendors import Vendor, callable_vendors
 from judgebench.thinking import Thinking
 
 ENTRY_POINTS = "judgebench.models"
@@ -70,6 +72,7 @@ _HTTP_ARGUMENTS: Arguments = {
     "max_attempts": int,
     "api_key_env": str,
     "reasoning_effort": str,
+    "endpoint": str,
 }
 
 
@@ -249,11 +252,19 @@ def _open_http(target: str, settings: OpenSettings, **arguments: Any) -> Model:
     return served_chat(name, url, **_pacing(settings) | arguments)
 
 
+def _open_vendor(vendor: Vendor, target: str, settings: OpenSettings, **arguments: Any) -> Model:
+    from judgebench.models.http.model import vendor_chat
+
+    return vendor_chat(vendor, target, **_pacing(settings) | arguments)
+
+
 def _check_url(target: str) -> None:
-    if not target.partition("#")[2]:
+    address, _, name = target.partition("#")
+    if not name:
         raise UsageError(
             f"the model spec {without_credentials(target)} must end with #NAME, the model's name on that server"
         )
+    addresses_of(address)
 
 
 def _pacing(settings: OpenSettings) -> dict[str, Any]:
@@ -283,8 +294,8 @@ def _on_this_machine(url: str) -> bool:
     from yarl import URL
 
     try:
-        return URL(url.partition("#")[0]).host in TRUSTED_HOSTS
-    except ValueError:
+        return all(URL(address).host in TRUSTED_HOSTS for address in addresses_of(url.partition("#")[0]))
+    except (ValueError, UsageError):
         return False
 
 
@@ -293,15 +304,28 @@ def _any(target: str) -> bool:
 
 
 def _openai_address(target: str, arguments: Mapping[str, str]) -> str:
-    return openai_address()
+    return _first_address(arguments.get("endpoint") or openai_address())
 
 
 def _anthropic_address(target: str, arguments: Mapping[str, str]) -> str:
-    return anthropic_address(arguments.get("base_url"))
+    return _first_address(anthropic_address(arguments.get("endpoint") or arguments.get("base_url")))
 
 
 def _http_address(target: str, arguments: Mapping[str, str]) -> str:
-    return target.partition("#")[0]
+    return _first_address(target.partition("#")[0])
+
+
+def _vendor_address(vendor: Vendor, target: str, arguments: Mapping[str, str]) -> str:
+    """Where a vendor's model is called; the pattern of the address if a variable of it is not set."""
+    try:
+        given = arguments.get("endpoint") or vendor.place(target, arguments.get("api_version"))
+    except UsageError:
+        return vendor.address
+    return _first_address(given)
+
+
+def _first_address(text: str) -> str:
+    return next(iter(addresses_of(text)), "")
 
 
 VLLM = Backend(
@@ -379,6 +403,30 @@ HTTP = Backend(
     address=_http_address,
     trusts=_on_this_machine,
 )
+
+
+def _of_vendor(name: str, vendor: Vendor) -> Backend:
+    """The row of a vendor in the table that has no backend of its own."""
+    dated: Arguments = {"api_version": str} if vendor.dated_address else {}
+    return Backend(
+        name=vendor.prefix,
+        spelling=f"{vendor.prefix}:NAME",
+        open=partial(_open_vendor, vendor),
+        arguments={**_HTTP_ARGUMENTS, "api": str, **dated},
+        gives_logprobs=vendor.logprobs != "no",
+        address=partial(_vendor_address, vendor),
+        vendor=name,
+        trusts=_any,
+    )
+
+
+VENDORS = {
+    name: _of_vendor(name, vendor) for name, vendor in callable_vendors().items() if name not in ("openai", "anthropic")
+}
+"""The backends of the vendors in the table, but for the two that have backends of their own."""
+_OTHER_PREFIXES = {
+    other: backend for name, backend in VENDORS.items() for other in callable_vendors()[name].prefixes[1:]
+}
 FILE = Backend(name="file", spelling="file:outputs.json (answers made elsewhere)", open=_open_file, finished=True)
 PUBLISHED = Backend(
     name="published",
@@ -400,7 +448,7 @@ BUILTIN = Backend(
 _SCORING = (REWARD, PAIR_RANKER, RATIO)
 BUNDLED = {
     backend.name: backend
-    for backend in (VLLM, HF, OPENAI, ANTHROPIC, HTTP, *_SCORING, FILE, PUBLISHED, SCRIPTED, BUILTIN)
+    for backend in (VLLM, HF, OPENAI, ANTHROPIC, *VENDORS.values(), HTTP, *_SCORING, FILE, PUBLISHED, SCRIPTED, BUILTIN)
 }
 ENGINE_ARGUMENTS: Arguments = {**_VLLM_ARGUMENTS, **_HF_ARGUMENTS}
 """The arguments of a checkpoint whose engine is not chosen yet."""
@@ -421,7 +469,7 @@ def without_credentials(text: str) -> str:
     >>> without_credentials("--judge=http://me:pass@host:80/v1?key=secret#name")
     '--judge=http://host:80/v1#name'
     """
-    return re.sub(r"(https?://)(?:[^/\s]*@)?([^?#\s]*)(?:\?[^#\s]*)?", r"\1\2", text)
+    return re.sub(r"(https?://)(?:[^/|\s]*@)?([^?#|\s]*)(?:\?[^#|\s]*)?", r"\1\2", text)
 
 
 def names() -> list[str]:
@@ -436,6 +484,8 @@ def find(name: str) -> Backend | None:
     """
     if name in BUNDLED:
         return BUNDLED[name]
+    if name in _OTHER_PREFIXES:
+        return _OTHER_PREFIXES[name]
     plugins.require_one_owner("backend", name, plugins.owners(ENTRY_POINTS, ()))
     point = next((point for point in plugins.installed(ENTRY_POINTS) if point.name == name), None)
     if point is None:
@@ -452,6 +502,11 @@ def find(name: str) -> Backend | None:
 
 def grammar() -> str:
     """How a model spec is written, including the backends that are installed here."""
-    *others, last = (backend.spelling for backend in BUNDLED.values())
+    listed = [backend for backend in BUNDLED.values() if backend not in VENDORS.values()]
+    *others, last = (backend.spelling for backend in listed)
+    others.insert(
+        [backend.name for backend in listed].index(HTTP.name),
+        f"VENDOR:NAME (VENDOR is {', '.join(backend.name for backend in VENDORS.values())})",
+    )
     added = [f"{name}:… (installed)" for name in names() if name not in BUNDLED]
     return f"{', '.join([CHECKPOINT.spelling, *others, *added])} or {last}"

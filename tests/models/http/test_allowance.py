@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from judgebench.models.http.allowance import PROMPT, REQUESTS, TOKENS, USUAL, Allowance, Told, told, until
+from judgebench.models.http.allowance import USUAL, Allowance, Told, told, until
 
 HALF_TRIP = 0.002
 
@@ -151,7 +151,7 @@ NOW = 1_796_076_000.0
                 "x-ratelimit-remaining-tokens": "149984",
                 "x-ratelimit-reset-tokens": "6m0s",
             },
-            TOKENS,
+            "tokens",
             Told(150_000, 149_984, 360.0),
         ),
         (
@@ -160,7 +160,7 @@ NOW = 1_796_076_000.0
                 "anthropic-ratelimit-requests-remaining": "49",
                 "anthropic-ratelimit-requests-reset": "2026-11-30T22:00:02Z",
             },
-            REQUESTS,
+            "requests",
             Told(50, 49, 2.0),
         ),
         (
@@ -169,16 +169,16 @@ NOW = 1_796_076_000.0
                 "anthropic-ratelimit-input-tokens-remaining": "0",
                 "anthropic-ratelimit-input-tokens-reset": "2026-11-30T21:59:00Z",
             },
-            PROMPT,
+            "prompt",
             Told(30_000, 0, 0.0),
         ),
         (
             {"x-ratelimit-limit": "20", "x-ratelimit-remaining": "3", "x-ratelimit-reset": "1796076004500"},
-            REQUESTS,
+            "requests",
             Told(20, 3, 4.5),
         ),
-        ({"ratelimit-limit": "10", "ratelimit-remaining": "1", "ratelimit-reset": "7"}, REQUESTS, Told(10, 1, 7.0)),
-        ({"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}, REQUESTS, Told(60, 59, None)),
+        ({"ratelimit-limit": "10", "ratelimit-remaining": "1", "ratelimit-reset": "7"}, "requests", Told(10, 1, 7.0)),
+        ({"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}, "requests", Told(60, 59, None)),
     ],
 )
 def test_headers_are_read_in_all_their_forms(headers: dict[str, str], kind: str, said: Told) -> None:

@@ -181,8 +181,10 @@ def test_doctor_names_what_cannot_be_used(tmp_path: Path) -> None:
 def test_the_help_lists_every_backend() -> None:
     """As its specs are spelt; but for the one that is for tests."""
     shown = " ".join(judgebench(["eval", "--help"], COLUMNS="1000").stdout.split())
+    vendors = f"VENDOR:NAME ({', '.join(sorted(backend.name for backend in backends.VENDORS.values()))})"
+    assert vendors in shown
     for backend in (backends.CHECKPOINT, *backends.BUNDLED.values()):
-        if backend is not backends.SCRIPTED:
+        if backend not in (backends.SCRIPTED, *backends.VENDORS.values()):
             assert backend.spelling.partition(" (")[0] in shown
 
 
