@@ -416,7 +416,7 @@ class Report(_Tabular):
     >>> report
     <judgebench.Report base, mine: gsm8k@cot8>
     >>> report.plot("flips").rows[0]
-    ('passed', 'passed', 8)
+    ('base', 'mine', 'passed', 'passed', 8)
     """
 
     record: "collect.Report"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from judgebench.analysis.samples import OpenTask, share_of
 from judgebench.errors import UsageError
 from judgebench.report.collect import Report, TaskReport
-from judgebench.report.figure_parts import MARK, WIDTH, Panel, at, fitted, frame, text
+from judgebench.report.figure_parts import MARK, PLOT, WIDTH, Panel, fitted, plotted, text
 from judgebench.report.plots import Place, Scale, Series, curves
 from judgebench.run.labels import LEVEL, Labels, judged_shares, labelled_metric, read_labels, settled, weights_of
 from judgebench.stats.clustered import bounded_estimate, cluster_totals
@@ -62,7 +62,7 @@ def labelled(report: Report, task: TaskReport, paths: Sequence[Path]) -> Panel:
         "people's share of wins",
         "the judge's share (0: it says loss, 1: win)",
         ("run", "judge", "people", "low", "high", "labels"),
-        [at(0, 18, Markup('<line class="zero" x1="10%" x2="98%" y1="142" y2="8"/>'), 160)],
+        [Markup('<line class="zero" x1="10%" x2="98%" y1="142" y2="8"/>')],
     )
 
 
@@ -77,12 +77,13 @@ def _panel(
 ) -> Panel:
     named = [(run, report.names[run], points) for run, points in zip(task.runs, by_run, strict=True) if points]
     series = [Series(run, name, [point[:4] for point in points]) for run, name, points in named]
-    drawn = curves(series, SHARES, upright, "", height=150.0, size=MARK, places=TICKS, width=WIDTH)
+
+    def drawn(width: float) -> Markup:
+        return curves(series, SHARES, upright, "", height=PLOT, size=MARK, places=TICKS, width=width)
+
     body = [
         text(4, 12, fitted(upright, WIDTH - 8)),
-        *under,
-        at(0, 18, drawn, 172),
-        *frame(18, 150),
+        *plotted(18, drawn, under),
         text(WIDTH * 0.54, 202, across, "faint", "middle"),
     ]
     return Panel(
@@ -90,7 +91,7 @@ def _panel(
         208,
         columns,
         [(name, *point) for _, name, points in named for point in points],
-        legend=task.runs if len(task.runs) > 1 else (),
+        legend=task.runs,
         intervals=frozenset({LEVEL}),
         notes=tuple(
             f"{task.label}: not in the figure, for want of verdicts: {report.names[run]}"

@@ -3,7 +3,7 @@
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from csv import writer as csv_writer
 from dataclasses import dataclass, field
 
@@ -14,6 +14,8 @@ from judgebench.report.plots import Scale, shape
 
 WIDTH = 340
 """Pixels: 9 cm, the width of a column, at 96 to the inch."""
+INSET = 4
+"""Pixels that stay free at the left of a plot with numbers beside it."""
 EDGE = 6
 """Pixels that stay free at the right, for half a number of the last tick."""
 NAMES = 124
@@ -21,6 +23,8 @@ NAMES = 124
 MARK = 3.5
 LEGEND_ROW = 14.0
 NUMBERS_ON_RULER = 7
+PLOT = 150.0
+"""Pixels of height of a plot with numbers beside it."""
 TALLEST = 900.0
 """Pixels of a column: a higher figure fits on no page."""
 LONGEST = 200
@@ -75,7 +79,7 @@ class Panel:
     columns: tuple[str, ...]
     rows: Rows
     legend: tuple[int, ...] = ()
-    """The runs whose marks need names."""
+    """The runs whose marks need names, where there are several in the figure."""
     intervals: frozenset[float] = frozenset()
     """Levels of the intervals that are drawn."""
     notes: tuple[str, ...] = ()
@@ -90,7 +94,8 @@ def stacked(panels: Sequence[tuple[str, Panel]], names: Sequence[str], kind: str
             y += 18
         body.append(at(0, y, Markup("").join(panel.body), panel.height))
         y += panel.height + (8 if several else 0)
-    for run in sorted({run for _, panel in panels for run in panel.legend}):
+    known = sorted({run for _, panel in panels for run in panel.legend})
+    for run in known if len(known) > 1 else ():
         key = Markup('<g class="r{}">{}</g>').format(run % 6, shape(run, 3, 8, size=MARK))
         body += [at(0, y, key, 16), text(22, y + 12, fitted(names[run], WIDTH - 26))]
         y += LEGEND_ROW
@@ -202,7 +207,9 @@ def _width(character: str) -> float:
     return 9.9 if character in BROAD else 7.1 if character.isupper() else 6.2
 
 
-def frame(top: float, height: float) -> Iterator[Markup]:
-    """The two axes of a plot of :func:`judgebench.report.plots.curves` that is drawn at ``top``."""
-    left, bottom = WIDTH * 0.08, top + height
+def plotted(top: float, drawn: Callable[[float], Markup], under: Sequence[Markup] = ()) -> Iterator[Markup]:
+    """A plot of :func:`judgebench.report.plots.curves`, which is given its width, between its two axes."""
+    width = WIDTH - INSET
+    left, bottom = INSET + width * 0.08, top + PLOT
+    yield at(INSET, top, Markup("").join((*under, drawn(width))), PLOT + 22)
     yield line(left, top + 4, left, bottom, "frame") + line(left, bottom, WIDTH, bottom, "frame")

@@ -21,6 +21,7 @@ from judgebench.report.figure_parts import (
     EDGE,
     MARK,
     NAMES,
+    PLOT,
     RULER,
     UNITS,
     WIDTH,
@@ -29,8 +30,8 @@ from judgebench.report.figure_parts import (
     Rows,
     at,
     fitted,
-    frame,
     name,
+    plotted,
     ruler,
     stacked,
     text,
@@ -43,6 +44,7 @@ from judgebench.tasks import is_among, parse_specs
 
 ROW, MARK_ROW = 20.0, 12.0
 CELL = 52.0
+FLIPS = ("first", "second", "first ended", "second ended", "samples")
 BANDS = 5
 """Values that are more than so many are counted in bands."""
 
@@ -71,9 +73,6 @@ def figure_of(report: Report, kind: str, task: str | None = None, *, labels: Seq
             without.append(f"not in the figure: {error}")
     if not panels:
         raise UsageError("; ".join(note.removeprefix("not in the figure: ") for note in without))
-    if len({panel.columns for _, panel in panels}) > 1:
-        listed = ", ".join(label for label, _ in panels)
-        raise UsageError(f"{kind} of {listed} would be of different runs in one table; name one task with --tasks")
     return stacked(panels, report.names, kind, (*without, *_absent(report, named)))
 
 
@@ -216,7 +215,7 @@ def _of_scores(
         y,
         ("run", "metric", "group", "value", "low", "high", "n"),
         table,
-        legend=task.runs if len(task.runs) > 1 else (),
+        legend=task.runs,
         intervals=_levels(known),
     )
 
@@ -242,15 +241,16 @@ def _length(report: Report, task: TaskReport) -> Panel:
     if curve is None or task.measure is None:
         raise UsageError(f"samples of {task.label} have no value that could be drawn over the length of answers")
     unit = task.opened[0].measures[task.measure].unit
-    drawn = curves(
-        curve.series, curve.scale(unit), task.measure, "", height=150.0, size=MARK, places=curve.places, width=WIDTH
-    )
+
+    def drawn(width: float) -> Markup:
+        scale, title = curve.scale(unit), task.measure or ""
+        return curves(curve.series, scale, title, "", height=PLOT, size=MARK, places=curve.places, width=width)
+
     broken = "; broken: by length alone" if any(one.fitted for one in curve.series) else ""
     told = f" ({unit})" if unit not in UNITS else ""
     body = [
         text(4, 12, fitted(f"{task.measure}{told} by length of the answer", WIDTH - 8)),
-        at(0, 18, drawn, 172),
-        *frame(18, 150),
+        *plotted(18, drawn),
         text(4, 202, fitted(f"dotted: mean length{broken}", WIDTH - 80), "faint"),
         text(WIDTH - 4, 202, "characters", "faint", anchor="end"),
     ]
@@ -260,7 +260,7 @@ def _length(report: Report, task: TaskReport) -> Panel:
         208,
         ("run", "tenth", "characters", "mean", "low", "high"),
         list(curve.rows),
-        legend=task.runs if len(task.runs) > 1 else (),
+        legend=task.runs,
         intervals=frozenset({0.95} if sure else ()),
         notes=curve.few,
     )
@@ -298,10 +298,10 @@ def _flips(report: Report, task: TaskReport) -> Panel:
             )
             body.append(text(x + size / 2 - 1, y + size / 2, f"{count:,}", anchor="middle"))
             body.append(text(x + size / 2 - 1, y + size / 2 + 12, f"{100 * count / total:.1f} %", "faint", "middle"))
-    rows: Rows = [(one, other, counts[one, other]) for one in ends for other in ends]
+    rows: Rows = [(*names, one, other, counts[one, other]) for one in ends for other in ends]
     others = [report.names[run] for run in task.runs[2:]]
     notes = [f"{task.label}: flips are of the first two runs; not in the figure: {', '.join(others)}"] if others else []
-    return Panel(body, top + size * len(ends) + 8, (names[0], names[1], "samples"), rows, notes=tuple(notes))
+    return Panel(body, top + size * len(ends) + 8, FLIPS, rows, notes=tuple(notes))
 
 
 def _in_bands(task: TaskReport) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
@@ -331,12 +331,13 @@ def _in_bands(task: TaskReport) -> tuple[Counter[tuple[str, str]], tuple[str, ..
 def _band(low: float, high: float, *, whole: bool) -> str:
     """Values from one to below another, in words.
 
-    >>> _band(2.0, 4.0, whole=True), _band(2.5, 5.0, whole=False)
-    ('2 – 3', '2.5 – <5')
+    >>> _band(2.0, 4.0, whole=True), _band(2.5, 5.0, whole=False), _band(-50.0, 0.0, whole=True)
+    ('2 – 3', '2.5 – <5', '-50 to -1')
     """
+    to = "to" if low < 0 else "–"
     if not whole:
-        return f"{low:.3g} – <{high:.3g}"
-    return f"{low:g}" if low + 1 >= high else f"{low:g} – {high - 1:g}"
+        return f"{low:.3g} {to} <{high:.3g}"
+    return f"{low:g}" if low + 1 >= high else f"{low:g} {to} {high - 1:g}"
 
 
 def _ladder(report: Report, task: TaskReport) -> Panel:

@@ -65,7 +65,7 @@ def test_groups_and_flips_are_counted(place: Path) -> None:
     """By subject 3 and 2 of 4 are won, and 2 and 1; two samples are won by the first run only."""
     by_group = [float(row["value"]) for row in drawn(place, "categories") if row["metric"] == "win_rate"]
     assert sorted(by_group) == [25, 50, 50, 75]
-    counts = {tuple(row.values())[:2]: int(row["samples"]) for row in drawn(place, "flips")}
+    counts = {(row["first ended"], row["second ended"]): int(row["samples"]) for row in drawn(place, "flips")}
     assert counts == {("win", "win"): 3, ("win", "loss"): 2, ("loss", "win"): 0, ("loss", "loss"): 3}
 
 
@@ -101,7 +101,9 @@ def test_numbers_of_any_unit_are_drawn(marks: Path) -> None:
     assert (">rating</text>" in drawn, ">percent</text>" in drawn) == (True, False)
     assert [float(row["value"]) for row in rows] == [4.5, 4.25]
     assert len(plotted(marks, *runs, "categories")[1]) == 4
-    counts = {tuple(row.values())[:2]: int(row["samples"]) for row in plotted(marks, *runs, "flips")[1]}
+    counts = {
+        (row["first ended"], row["second ended"]): int(row["samples"]) for row in plotted(marks, *runs, "flips")[1]
+    }
     assert sum(counts.values()) == 8
     assert (counts["1", "1"], counts["4 – 5", "6 – 7"], counts["6 – 7", "1"]) == (1, 1, 1)
 
@@ -113,6 +115,8 @@ def test_tasks_stand_under_each_other(marks: Path) -> None:
     assert [row["task"] for row in rows] == ["wins@1", "wins@1", "marks@1"]
     assert (drawn.count(">percent</text>"), drawn.count(">rating</text>")) == (1, 2)
     assert told == ""
+    drawn = plotted(marks, *runs, "forest")[0]
+    assert drawn.rpartition(">bars:")[0].count("alert(1)") == 3, "each run is named below the panels"
     _, rows, told = plotted(marks, *runs, "flips")
     assert sum(int(row["samples"]) for row in rows) == 8
     assert "not in the figure: a figure of flips shows two runs, and the report has marks@1 in one" in told
