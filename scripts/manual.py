@@ -61,9 +61,8 @@ def on_config(config: Any) -> None:
     """Put the pages of the commands into the table of contents."""
     pages = ["reference/commands/index.md", *(f"reference/commands/{name}.md" for name in COMMANDS)]
     for section in config.nav:
-        for entry in next(iter(section.values())):
-            if COMMANDS_HEADING in entry:
-                entry[COMMANDS_HEADING] = pages
+        if COMMANDS_HEADING in section:
+            section[COMMANDS_HEADING] = pages
 
 
 def on_files(files: Any, config: Any) -> Any:
