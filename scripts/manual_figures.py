@@ -6,9 +6,23 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
-from judgebench.report.figure_parts import MARK, NAMES, RULER, WIDTH, Panel, at, frame, name, ruler, stacked, text
+from judgebench.report.figure_parts import (
+    MARK,
+    NAMES,
+    PLOT,
+    RULER,
+    WIDTH,
+    Panel,
+    at,
+    name,
+    plotted,
+    ruler,
+    stacked,
+    text,
+)
 from judgebench.report.plots import Mark, Place, Series, curves, forest, scale_of
 from judgebench.stats.clustered import bounded_estimate, cluster_totals, clustered_estimate, difference
 from judgebench.stats.margins import non_inferiority
@@ -16,9 +30,10 @@ from judgebench.stats.power import DifferenceVariance, detectable_difference
 from judgebench.stats.sequential import betting_sequence
 
 PUBLISHED = Path(__file__).parents[1] / "tests" / "fixtures" / "published"
-ROW, HIGH = 24.0, 150.0
+ROW = 24.0
 BEST, SECOND, THIRD, FOURTH = "FuseChat-Gemma-2-9B-Instruct", "claude", "Qwen-14B-Chat", "vicuna-13b-v1.5"
-WEIGHTS = {">>": 3, ">": 1, "=": 1, "<": 1, "<<": 3}
+GAMES = {"A>>B": (1.0, 3), "A>B": (1.0, 1), "A=B": (0.5, 1), "B>A": (0.0, 1), "B>>A": (0.0, 3)}
+"""By the judge's label: the share of the answer shown first, and how many battles it counts as."""
 Floats = NDArray[np.float64]
 Row = tuple[str, int, float, float, float]
 """Words, the run whose mark it has, a value and its interval."""
@@ -55,7 +70,7 @@ def clusters() -> str:
     """The same battles of Arena-Hard as if each were independent, and by question."""
     rows: list[Row] = []
     for run, model in enumerate(dict.fromkeys(row["model"] for row in table("arenahard_verdicts"))):
-        shares, weights, questions = _battles(model)
+        shares, weights, questions = battles(model)
         short = f"model {run + 1}"
         for words, of in ((f"{short}, battles", None), (f"{short}, questions", questions)):
             each = np.repeat(shares, weights)
@@ -64,18 +79,17 @@ def clusters() -> str:
     return _bars("win rates with intervals over battles and over questions", rows, "percent")
 
 
-def _battles(model: str) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """The model's share of each game, how many battles it counts as, and its question."""
+def battles(model: str) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """The model's share of each game, how many battles it counts as, and its question. It is shown second first."""
     shares, weights, questions = [], [], []
-    for number, row in enumerate(row for row in table("arenahard_verdicts") if row["model"] == model):
-        for label, second in ((row["game_1"], True), (row["game_2"], False)):
-            sign = label[1:-1]
-            if sign not in WEIGHTS:
-                continue
-            first = {">": 1.0, "=": 0.5, "<": 0.0}[sign[0]]
-            shares.append(1 - first if second == label.startswith("A") else first)
-            weights.append(WEIGHTS[sign])
-            questions.append(number)
+    rows = (row for row in table("arenahard_verdicts") if row["model"] == model)
+    for number, row in enumerate(rows):
+        for label, shown_second in ((row["game_1"], True), (row["game_2"], False)):
+            if label in GAMES:
+                first, weight = GAMES[label]
+                shares.append(1 - first if shown_second else first)
+                weights.append(weight)
+                questions.append(number)
     return np.array(shares), np.array(weights), np.array(questions)
 
 
@@ -211,14 +225,16 @@ def _lines(
     """Lines over a quantity that grows to the right."""
     series = [Series(run, words, points) for run, words, points in drawn]
     scale = scale_of((value for _, _, points in drawn for _, value, *_ in points), (0.0, 100.0))
-    plot = curves(series, scale, title, "", height=HIGH, size=MARK, places=ticks, width=WIDTH)
+
+    def drawn_at(width: float) -> Markup:
+        return curves(series, scale, title, "", height=PLOT, size=MARK, places=ticks, width=width)
+
     body = [
         text(4, 12, f"{title} ({unit})"),
-        at(0, 18, plot, HIGH + 22),
-        *frame(18, HIGH),
-        text(WIDTH - 4, HIGH + 52, across, "faint", anchor="end"),
+        *plotted(18, drawn_at),
+        text(WIDTH - 4, PLOT + 52, across, "faint", anchor="end"),
     ]
-    panel = Panel(body, HIGH + 58, ("x", "value"), [], legend=tuple(run for run, *_ in drawn))
+    panel = Panel(body, PLOT + 58, ("x", "value"), [], legend=tuple(run for run, *_ in drawn))
     return stacked([(title, panel)], [words for _, words, _ in drawn], "figure", ()).svg
 
 

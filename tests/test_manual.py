@@ -12,7 +12,7 @@ import pytest
 from judgebench.cli import COMMANDS, loaded
 from judgebench.errors import DISTRIBUTION
 from scripts import command_reference, manual
-from scripts.manual_figures import FIGURES
+from scripts.manual_figures import FIGURES, battles, table
 from tests.commands import judgebench
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +83,31 @@ def test_the_reference_lists_every_command() -> None:
     assert [name for name, (_, said) in COMMANDS.items() if f"[`{name}`]({name}.md) | {said}" not in page] == []
 
 
+def written_commands() -> Iterator[tuple[Path, str]]:
+    """Every command of ours that a page has within its text, with the page."""
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            for text in re.findall(r"`(judgebench [^`]*)`", prose(page.read_text())):
+                yield page, " ".join(text.split())
+
+
+def test_commands_within_the_text_are_those_that_there_are() -> None:
+    """Each names a command, and flags of it: a page that is not run cannot have others."""
+    wrong, seen = [], 0
+    for page, text in written_commands():
+        words = [word for word in re.split(r"[\s|]+", text)[1:] if word not in ("…", "-v", "--version")]
+        name = next((word for word in words if not word.startswith("-")), "")
+        if name in ("", "help", "COMMAND") or text.startswith("judgebench …"):
+            continue
+        seen += 1
+        flags = {word.split("=")[0] for word in words if re.fullmatch(r"--[a-z][a-z-]*(=.*)?", word)}
+        reference = html.unescape(command_reference.page(name)) if name in COMMANDS else ""
+        if not reference or [flag for flag in flags if flag not in reference]:
+            wrong.append(f"{page.relative_to(ROOT)}: {text}")
+    assert wrong == []
+    assert seen > 150
+
+
 @pytest.mark.skipif(not MKDOCS, reason="the manual is built where the extra docs is installed")
 def test_it_is_built_without_a_warning_and_asks_nothing_of_a_network(tmp_path: Path) -> None:
     """Strictly: a dead link or a page outside the table of contents would end it. No page loads from another host."""
@@ -134,3 +159,6 @@ def test_the_figures_show_what_the_text_says() -> None:
     shown = FIGURES["gate"]()
     assert [word for word in ("PASS", "INCONCLUSIVE", "FAIL") if word not in shown] == []
     assert 'class="zero"' not in FIGURES["paired"](), "the interval of the difference lies off 0"
+    for row in table("arenahard_expected"):
+        shares, weights, _ = battles(row["model"])
+        assert round(100 * float((shares * weights).sum() / weights.sum()), 2) == float(row["win_rate"])

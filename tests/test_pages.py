@@ -105,8 +105,9 @@ def test_every_page_has_its_snippets_run() -> None:
         page = str(path.relative_to(ROOT))
         if not blocks(*LANGUAGES, pages=(page,)) or page in READ_IN_ORDER:
             continue
-        where = ROOT / "tests" / RUN_ELSEWHERE[page.removeprefix("docs/").removesuffix(".md")]
-        assert path.name in where.read_text(), page
+        name = page.removeprefix("docs/").removesuffix(".md")
+        assert name in RUN_ELSEWHERE, f"{page} has snippets: add it to READ_IN_ORDER, or its test to RUN_ELSEWHERE"
+        assert path.name in (ROOT / "tests" / RUN_ELSEWHERE[name]).read_text(), page
 
 
 def test_the_readme_is_one_screen() -> None:
