@@ -9,6 +9,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import chain, combinations
 from statistics import fmean, median, pstdev
+from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -163,12 +164,18 @@ def _covariates(
     found: dict[str, float | str | None] = {}
     given = [scored.covariates for scored in scores]
     for name in dict.fromkeys(chain.from_iterable(given)):
-        pairs = zip((own.get(name) for own in given), weights, strict=True)
-        known = [(value, weight) for value, weight in pairs if value is not None]
-        numbers = [(value, weight) for value, weight in known if not isinstance(value, str)]
-        texts = [value for value, _ in known]
+        values = [own.get(name) for own in given]
+        if _TEXT_OR_NONE.isdisjoint(map(type, values)):
+            found[name] = fold(cast("list[float]", values), weights)
+            continue
+        pairs = zip(values, weights, strict=True)
+        numbers = [(value, weight) for value, weight in pairs if value is not None and not isinstance(value, str)]
+        texts = [value for value in values if value is not None]
         found[name] = fold(*zip(*numbers, strict=True)) if numbers else max(texts, key=texts.count, default=None)
     return found
+
+
+_TEXT_OR_NONE = frozenset((str, type(None)))
 
 
 def _alike(members: Sequence[Member]) -> Iterable[Sequence[ExampleScore]]:
