@@ -210,7 +210,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verdicts", type=int, default=1_000_000)
-    parser.add_argument("--each", type=int, default=20, help="verdicts on each question, a multiple of 10")
+    parser.add_argument("--each", type=int, default=100, help="verdicts on each question, a multiple of 10")
     parser.add_argument("--steps", default=",".join(STEPS))
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +40,7 @@ SHORTEST_FOR_PACE = 10.0
 """Seconds within which all of them may have been sent at once, so that they say nothing."""
 PAUSE_SECONDS = 60.0
 """A longer time between two calls is a pause between two runs."""
+KEY_BYTES = 32
 KEY_TAG = "judgebench-call-1"
 """Names the recipe of the keys: a new recipe gets a new tag, so old rows are never mistaken for new ones."""
 
@@ -136,6 +137,17 @@ class Spending(Struct, frozen=True, kw_only=True):
 
 SPENDING_COLUMNS = tuple(field for field in Spending.__struct_fields__ if not field.startswith("lost_"))
 """The fields that the table ``spending`` adds up. ``claims`` counts the lost calls."""
+
+
+class StoredCall(Struct, frozen=True):
+    """A row of the store."""
+
+    key: bytes
+    model: str
+    created: float
+    """Seconds since the epoch."""
+    completion: bytes
+    """As JSON."""
 
 
 class _FinishedCall(Struct, frozen=True):
@@ -304,6 +316,63 @@ class CallStore:
         files = [self.path, self.path.with_name(self.path.name + "-wal")]
         size = sum(file.stat().st_size for file in files if file.exists())
         return StoreStatistics(path=str(self.path), rows=sum(m.rows for m in models), bytes=size, models=models)
+
+    def calls(self, model: str | None = None) -> Iterator[StoredCall]:
+        """All calls, or those of one model, in the order in which they were stored; few are in memory at a time."""
+        last = -1
+        while True:
+            with self._read() as reader:
+                rows = reader.execute(
+                    "SELECT rowid, key, model, created, completion FROM calls "
+                    "WHERE rowid > ? AND model = COALESCE(?, model) ORDER BY rowid LIMIT 500",
+                    (last, model),
+                ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield from (StoredCall(*row) for _, *row in rows)
+
+    def identities(self) -> list[str]:
+        """The models that have ever answered, by their identities."""
+        with self._read() as reader:
+            return [one for (one,) in reader.execute("SELECT identity FROM answered ORDER BY identity")]
+
+    def take(self, calls: Iterable[StoredCall], identities: Collection[str] = ()) -> int:
+        """Store calls that were made elsewhere, all or none of them, and return how many are new.
+
+        A call that is stored already stays as it is. ``identities`` are models that have answered there.
+        """
+        with self._read("written") as database, transaction(database):
+            before = database.total_changes
+            database.executemany(
+                "INSERT OR IGNORE INTO calls VALUES (?, ?, ?, ?)",
+                ((call.key, call.model, call.created, call.completion) for call in calls),
+            )
+            new = database.total_changes - before
+            database.executemany("INSERT OR IGNORE INTO answered VALUES (?)", ((one,) for one in identities))
+        return new
+
+    def damaged(self) -> list[bytes]:
+        """The keys of the rows that hold no reply. Raises :class:`UsageError` if the file itself is damaged."""
+        with self._read() as reader:
+            found = [text for (text,) in reader.execute("PRAGMA quick_check(3)")]
+        if found != ["ok"]:
+            raise self.problem(
+                "verified", sqlite3.DatabaseError(f"it is malformed: {'; '.join(map(str, found))[:300]}")
+            )
+        return [call.key for call in self.calls() if not self._is_sound(call)]
+
+    def _is_sound(self, call: StoredCall) -> bool:
+        try:
+            self._decoder.decode(call.completion)
+        except (msgspec.DecodeError, TypeError):
+            return False
+        return isinstance(call.key, bytes) and len(call.key) == KEY_BYTES
+
+    def forget(self, keys: Collection[bytes]) -> None:
+        """Delete calls, which are then asked again."""
+        with self._read("written") as database, transaction(database):
+            database.executemany("DELETE FROM calls WHERE key = ?", ((key,) for key in keys))
 
     def prune(self, *, older_than_days: float | None = None, model: str | None = None) -> int:
         """Delete the rows that match every given condition, free their disk space, and return how many there were."""
