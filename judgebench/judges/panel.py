@@ -4,6 +4,7 @@ A panel's headline is the mean over its members. Groups of scores show each memb
 the majority) and the mean without each member. Who sits on a panel is settled in ``run/seats.py``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
@@ -21,8 +22,8 @@ from judgebench.records import ExampleScore, Judgement, Score
 Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
 Fold = Callable[[Sequence["Member"]], list[ExampleScore]]
 """Several members' example scores as one."""
-FoldNumbers = Callable[[Sequence[float], Sequence[float]], float]
-"""Several members' numbers, with the weights of their example scores, as one."""
+FoldNumbers = Callable[[Sequence[float], Sequence[float] | None], float]
+"""Several members' numbers as one, with the weights of their example scores; without these, each weighs 1."""
 
 
 class Member(Struct, frozen=True):
@@ -144,35 +145,46 @@ def _fold(members: Sequence[Member], fold: FoldNumbers, *, covariates: bool = Fa
     for those in _alike(members):
         valued = [scored for scored in those if scored.value is not None] or those
         values, weights = _values(valued), [scored.weight for scored in valued]
+        given = None if weights.count(1.0) == len(weights) else weights
         folded.append(
             msgspec.structs.replace(
                 those[0],
-                value=fold(values, weights) if values else None,
-                weight=fmean(weights),
-                covariates=_covariates(valued, weights, fold) if covariates else those[0].covariates,
+                value=fold(values, given) if values else None,
+                weight=1.0 if given is None else fmean(given),
+                covariates=_covariates(valued, given, fold) if covariates else those[0].covariates,
             )
         )
     return folded
 
 
 def _covariates(
-    scores: Sequence[ExampleScore], weights: Sequence[float], fold: FoldNumbers
+    scores: Sequence[ExampleScore], weights: Sequence[float] | None, fold: FoldNumbers
 ) -> dict[str, float | str | None]:
     """Fold the covariates that are numbers; of texts, such as labels, the one of most members counts, of several such
     the first member's.
     """
     found: dict[str, float | str | None] = {}
-    given = [scored.covariates for scored in scores]
-    for name in dict.fromkeys(chain.from_iterable(given)):
-        values = [own.get(name) for own in given]
+    for name, values in _columns([scored.covariates for scored in scores]):
         if _TEXT_OR_NONE.isdisjoint(map(type, values)):
             found[name] = fold(cast("list[float]", values), weights)
             continue
-        pairs = zip(values, weights, strict=True)
+        pairs = zip(values, weights or [1.0] * len(values), strict=True)
         numbers = [(value, weight) for value, weight in pairs if value is not None and not isinstance(value, str)]
         texts = [value for value in values if value is not None]
         found[name] = fold(*zip(*numbers, strict=True)) if numbers else max(texts, key=texts.count, default=None)
     return found
+
+
+def _columns(
+    given: Sequence[Mapping[str, float | str | None]],
+) -> Iterable[tuple[str, Sequence[float | str | None]]]:
+    """What each has under each name; ``None`` where it has nothing."""
+    # Most are one mapping and the same (SharedCovariates), and all have the same names.
+    different = {id(own): own for own in given}.values()
+    names = dict.fromkeys(chain.from_iterable(different))
+    if all(list(own) == list(names) for own in different):
+        return zip(names, zip(*(own.values() for own in given), strict=True), strict=True)
+    return ((name, [own.get(name) for own in given]) for name in names)
 
 
 _TEXT_OR_NONE = frozenset((str, type(None)))
@@ -207,19 +219,25 @@ def _values(scores: Sequence[ExampleScore]) -> list[float]:
     return [scored.value for scored in scores if scored.value is not None]
 
 
-def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+def _weighted_mean(values: Sequence[float], weights: Sequence[float] | None) -> float:
     return fmean(values, weights=weights)
 
 
-def _median(values: Sequence[float], weights: Sequence[float]) -> float:
+def _median(values: Sequence[float], weights: Sequence[float] | None) -> float:
     return median(values)
 
 
 def _agreement(members: Sequence[Member]) -> float | None:
     """Return how often two members agree on an example: equal values or, for shares of a win, the same winner."""
-    agreeing = [
-        one == other or (max(one, other) <= 1 and (one - 0.5) * (other - 0.5) > 0)
-        for those in _alike(members)
-        for one, other in combinations(_values(those), 2)
-    ]
-    return fmean(agreeing) if agreeing else None
+    agreeing = pairs = 0
+    for those in _alike(members):
+        counts = Counter(_values(those))
+        many = counts.total()
+        pairs += many * (many - 1) // 2
+        agreeing += sum(count * (count - 1) // 2 for count in counts.values())
+        agreeing += sum(
+            counts[one] * counts[other]
+            for one, other in combinations(counts, 2)
+            if max(one, other) <= 1 and (one - 0.5) * (other - 0.5) > 0
+        )
+    return agreeing / pairs if pairs else None

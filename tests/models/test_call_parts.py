@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -207,6 +208,16 @@ def test_the_commands_say_what_they_moved(tmp_path: Path, monkeypatch: pytest.Mo
     assert "1 of 2 rows of the call store hold no reply" in command("cache", "verify").paragraph
     assert command("cache", "verify", "--forget").out == "1 replies, all of which can be read; 1 forgotten\n"
     assert command("cache", "import", file).out == f"2 replies in {file}, 1 of them new\n"
+
+
+def test_what_large_runs_md_says_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    """Every command of the page, with a folder of the test's as the place."""
+    monkeypatch.chdir(tmp_path)
+    blocks = (Path(__file__).parents[2] / "docs" / "large-runs.md").read_text().split("```")[1::2]
+    lines = [line.partition("#")[0] for block in blocks for line in block.splitlines() if "judgebench " in line]
+    assert len(lines) > 7
+    for line in lines:
+        assert command(*shlex.split(line.replace("/shared", str(tmp_path)))[1:]).code == 0, line
 
 
 @pytest.mark.parametrize("applied", range(1, len(MIGRATIONS)))
