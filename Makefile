@@ -6,7 +6,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
-.PHONY: eval demo published docs test test-vllm test-suite check clean
+.PHONY: eval demo published docs test test-vllm test-suite check release-check clean
 
 # The main job on what ships with the program: candidate and judge are the built-in tiny model, the data the starter set.
 eval: $(STAMP)
@@ -69,6 +69,10 @@ $(VENV)/.smollm2 $(VLLM_VENV)/.smollm2: %/.smollm2: %/.installed
 $(VENV)/.tables: $(VENV)/.smollm2
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llama-index-core syllapy
 	touch $@
+
+# Whether what is checked out can be released: docs/releasing.md.
+release-check: $(STAMP)
+	$(BIN)/python scripts/release_check.py
 
 clean:
 	rm -rf $(VENV) $(VLLM_VENV) build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -46,6 +46,7 @@ RUN_ELSEWHERE = {
     "labels": "cli/test_labels_page.py",
     "own-benchmarks": "kinds/test_docs.py",
     "providers": "models/opening/test_providers.py",
+    "releasing": "test_release.py",
     "report": "report/test_docs_page.py",
     "selftest": "exchange/test_selftest.py",
     "statistics": "stats/test_page.py",

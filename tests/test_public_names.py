@@ -19,7 +19,7 @@ def test_all_is_sorted_and_complete() -> None:
 
 def test_the_version_is_the_installed_one() -> None:
     """``__version__`` and the metadata of the installed distribution are one number."""
-    assert judgebench.__version__ == version("judgebench")
+    assert judgebench.__version__ == version(errors.DISTRIBUTION)
 
 
 def test_no_module_hides_a_public_name() -> None:

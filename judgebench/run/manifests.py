@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from judgebench.codec import canonical_hash
-from judgebench.errors import BudgetExceeded, UsageError
+from judgebench.errors import DISTRIBUTION, BudgetExceeded, UsageError
 from judgebench.models import ModelSpec
 from judgebench.models.opening.backends import without_credentials
 from judgebench.records import Sampling
@@ -131,7 +131,7 @@ def package_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("judgebench", "numpy", "msgspec", "aiohttp"):
         try:
-            found[name] = version(name)
+            found[name] = version(DISTRIBUTION if name == "judgebench" else name)
         except PackageNotFoundError:
             continue
     for name in ("torch", "transformers", "vllm"):
