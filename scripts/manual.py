@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT))
 from judgebench.cli import COMMANDS  # noqa: E402 - mkdocs runs this file from anywhere
 from scripts import command_reference, manual_figures, reference_tables  # noqa: E402
 
-COMMANDS_HEADING = "Commands"
-"""In the table of contents: where the pages of the commands go."""
+COMMANDS_HEADING, REFERENCE_HEADING = "Commands", "Reference"
+"""In the table of contents: where the pages of the commands go, and where those that it does not name."""
 TOLD_ELSEWHERE = ("templates/", "tests/", "benchmarks/", "scripts/", "tasks/", "judgebench/", "leaderboards/", ".")
 """Beginnings of paths without a page of their own. A link to one becomes its text."""
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
@@ -54,15 +54,24 @@ def made_pages() -> Iterator[tuple[str, str]]:
         yield f"reference/commands/{name}.md", command_reference.page(name)
     yield "reference/names.md", reference_tables.names()
     yield "reference/settings.md", reference_tables.settings()
+    yield "reference/vendors.md", reference_tables.vendors()
     yield "example-files.md", examples_page()
 
 
 def on_config(config: Any) -> None:
-    """Put the pages of the commands into the table of contents."""
+    """Put the pages of the commands into the table of contents, and last in the reference those that nobody placed."""
     pages = ["reference/commands/index.md", *(f"reference/commands/{name}.md" for name in COMMANDS)]
     for section in config.nav:
         if COMMANDS_HEADING in section:
             section[COMMANDS_HEADING] = pages
+        if REFERENCE_HEADING in section:
+            section[REFERENCE_HEADING] += unplaced(str(config.nav))
+
+
+def unplaced(contents: str) -> list[str]:
+    """Pages of ``docs/`` that the table of contents does not name: a new page is found before it has its place."""
+    pages = (str(path.relative_to(ROOT / "docs")) for path in sorted((ROOT / "docs").rglob("*.md")))
+    return [page for page in pages if f"'{page}'" not in contents]
 
 
 def on_files(files: Any, config: Any) -> Any:

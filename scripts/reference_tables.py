@@ -1,9 +1,11 @@
-"""Tables of the manual that are made from the program: names of other harnesses, and the settings of a run."""
+"""Tables of the manual that are made from the program: names of other harnesses, settings of a run, vendors."""
 
 import dataclasses
+import tomllib
 from collections.abc import Mapping
 
 from judgebench.data.aliases import aliases
+from judgebench.data.resources import resource
 from judgebench.run.settings import Flag, Settings
 
 DASHES = str.maketrans("_", "-")
@@ -64,6 +66,31 @@ def settings() -> str:
             "with underscores.",
             "",
             "| keyword | flag | what it does |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def vendors() -> str:
+    """What each vendor does in its own way, and where and when that was read."""
+    known = tomllib.loads((resource("templates") / "vendors.toml").read_text(encoding="utf-8"))
+    rows = []
+    for vendor in known.values():
+        told = [vendor["note"]] if vendor.get("note") else []
+        told += [f"refuses {', '.join(vendor['refuses'])}"] if vendor.get("refuses") else []
+        said = _cell("; ".join(told)) or "as OpenAI's interface has it"
+        rows.append(f"| {vendor['title']} | {said} | [{vendor['facts_as_of']}]({vendor['facts']}) |")
+    return "\n".join(
+        [
+            "# What vendors do in their own way",
+            "",
+            "As each vendor's own pages say, on the day that leads there. Keys and log-probabilities are under "
+            "[vendors](../providers.md), what happens when an endpoint does this or that under "
+            "[troubleshooting](../troubleshooting.md#vendors-and-servers).",
+            "",
+            "| vendor | what is particular | read |",
             "| --- | --- | --- |",
             *rows,
             "",
