@@ -42,6 +42,8 @@ COMMANDS = {
     "export": ("exporting.export", "Write a run as another program's result files."),
     "show": ("show.show", "Look at single items of a run."),
     "runs": ("runs.app", "List runs."),
+    "status": ("status.status", "Say how far a run is, from any terminal."),
+    "tune": ("status.tune", "Change how many requests a run has in flight, while it runs."),
     "leaderboard": ("leaderboard.leaderboard", "Rank runs, in one table per protocol."),
     "compare": ("compare.compare", "Compare runs item by item."),
     "arena": ("arena.arena", "Rate models by games between them."),

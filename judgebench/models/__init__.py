@@ -83,6 +83,20 @@ class Served(Protocol):
         """Raise :class:`~judgebench.errors.ModelError` if nobody listens at its address. Sends nothing."""
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """A served model whose concurrency can change while it is asked."""
+
+    concurrency: int
+    """How many requests it has in flight at most."""
+
+    def set_concurrency(self, many: int) -> None:
+        """Have at most so many in flight from now on; those that are stay. Any thread may call this."""
+
+    def left_out(self) -> list[str]:
+        """Its addresses that are not called for now, each with the reason."""
+
+
 class Gauge(NamedTuple):
     """What a model is working on at a moment."""
 

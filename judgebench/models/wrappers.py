@@ -17,7 +17,7 @@ from queue import SimpleQueue
 import msgspec
 
 from judgebench.errors import BudgetExceeded, JudgebenchError, ModelError, UsageError
-from judgebench.models import Gauge, Gauged, Model, Served
+from judgebench.models import Gauge, Gauged, Model, Served, Tunable
 from judgebench.models.call_store import Bill, CallStore, call_key
 from judgebench.models.feed import Feed
 from judgebench.models.pricing import FREE, Price
@@ -89,6 +89,11 @@ class Wrapper:
         """How many requests the inner model answers at once, if each of them is paid."""
         return self._model.concurrency if isinstance(self._model, Served | Wrapper) else None
 
+    def set_concurrency(self, many: int) -> None:
+        """Have at most so many requests in flight from now on, if the inner model can change that."""
+        if isinstance(self._model, Wrapper | Tunable):
+            self._model.set_concurrency(many)
+
     @property
     def batched(self) -> bool:
         """Whether it is asked in batches, so that nobody knows when a reply comes."""
@@ -114,6 +119,13 @@ class Wrapper:
     def close(self) -> None:
         """Close the inner model; the store is shared and stays open."""
         self._model.close()
+
+
+def innermost(model: Model) -> Model:
+    """The model within all wrappers."""
+    while isinstance(model, Wrapper):
+        model = model._model
+    return model
 
 
 class NeverAsked(Wrapper):
@@ -167,6 +179,12 @@ class _Slots:
             self._replied -= many * replied
             self._changed.notify_all()
 
+    def resize(self, many: int) -> None:
+        """Change how many may be held; those that are stay. Without a limit there is still none."""
+        with self._changed:
+            self._limit = None if self._limit is None else many
+            self._changed.notify_all()
+
     def wake(self) -> None:
         """Let those who wait look again whether they have given up."""
         with self._changed:
@@ -194,6 +212,11 @@ class Stored(Wrapper):
         self._max_in_flight = max_in_flight
         self._account = account or Account()
         self._slots = _Slots(self.concurrency)
+
+    def set_concurrency(self, many: int) -> None:
+        """As the inner model does; a call holds its slot until its reply is committed all the same."""
+        super().set_concurrency(many)
+        self._slots.resize(many)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """As the inner model does; replies from the store or from an equal request in flight have ``cached`` set."""

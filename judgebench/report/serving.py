@@ -22,6 +22,7 @@ import msgspec
 from judgebench.codec import read_json
 from judgebench.errors import UsageError
 from judgebench.report.page import policy
+from judgebench.run.folder import PASSING
 
 HOST = "127.0.0.1"
 KEPT = 3
@@ -39,6 +40,8 @@ def state_of(folders: Sequence[Path]) -> str:
     for folder in folders:
         files = sorted(folder.rglob("*.json*")) if folder.is_dir() else [folder]
         for file in files:
+            if file.name in PASSING:
+                continue
             try:
                 seen = file.stat()
             except OSError:

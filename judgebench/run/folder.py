@@ -68,6 +68,10 @@ KILLED = "killed"
 """Status of a run that no process works on, although none has said that it ended."""
 LOCK = ".lock"
 """The file that a process locks while it works on a run folder."""
+STATUS_FILE, TUNING_FILE = ".status.json", ".tuning.json"
+"""How a run is, as the process that works on it says; and what another asks it to change."""
+PASSING = (LOCK, STATUS_FILE, TUNING_FILE)
+"""Files that are in a run folder only while a process works on it, or if one was killed."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 VERIFIED_BY = "judgebench"
 """Name of the judge model in judgements that a verifier made."""
@@ -92,6 +96,8 @@ class Session(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: Number = 0.0
     task_seconds: dict[str, Number] = {}
     """Task → seconds from its first request to its latest answer or verdict. Those of several tasks may overlap."""
+    tuned: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """What ``judgebench tune`` changed while it ran; absent if nothing was."""
 
 
 class TaskManifest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -286,7 +292,7 @@ class RunFolder:
         """Whether the path is a file, or a folder that holds more than what a killed process left behind."""
         if not self.path.is_dir():
             return self.path.exists()
-        return any(path.suffix != PARTIAL and path.name != LOCK for path in self.path.iterdir())
+        return any(path.suffix != PARTIAL and path.name not in PASSING for path in self.path.iterdir())
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -33,6 +34,7 @@ from judgebench.run.stages import (
     under_way,
 )
 from judgebench.run.stopping import DifferenceWatch, Watch
+from judgebench.run.turns import Turns, in_turn
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -276,6 +278,12 @@ class _Unfinished:
     """The judgements so far, if the task has a watch that looks at them."""
 
 
+def _numbered(run: RunningTask) -> Iterator[tuple[RunningTask, int, Example]]:
+    """A task's examples in the order in which they are wanted."""
+    for place, example in enumerate(run.queue()):
+        yield run, place, example
+
+
 class Pipeline:
     """Generates and judges what is missing, each answer judged as soon as it is finished.
 
@@ -301,7 +309,7 @@ class Pipeline:
         self._verifying: set[tuple[str, str]] = set()
         """Checks whose verdicts a watch waits for, by task and case."""
         self._room = _Room(in_flight or MAX_IN_FLIGHT)
-        self._channels: dict[int, tuple[Model, SimpleQueue[tuple[RunningTask, JudgeCall] | None]]] = {}
+        self._channels: dict[int, tuple[Model, Turns[tuple[RunningTask, JudgeCall]]]] = {}
         self._judged_before: dict[str, Digests | dict[int, Judgement]] = {}
         """By task, digests of the keys; the judgements themselves only if a watch will look at them."""
         self._unfinished: dict[Place, _Unfinished] = {}
@@ -334,11 +342,11 @@ class Pipeline:
                 else Digests(key_digest(judgement.key) for judgement in judged)
             )
             for model in run.judge_models:
-                self._channels.setdefault(id(model), (model, SimpleQueue()))
+                self._channels.setdefault(id(model), (model, Turns()))
 
     def _close_channels(self) -> None:
         for _, channel in self._channels.values():
-            channel.put(None)
+            channel.close()
 
     def _start_counts(self, run: RunningTask, missing: int, *, generate: bool, judge: bool) -> None:
         if generate:
@@ -367,14 +375,21 @@ class Pipeline:
 
     def _enter(self, missing: Mapping[str, set[str]], *, known: bool) -> Iterator[tuple[RunningTask, Example]]:
         """Yield the examples with an answer (``known``) or without one, each as soon as there is room for it."""
-        for run in self._runs:
-            for place, example in enumerate(run.queue()):
-                if (example.id not in missing[run.key]) == known and self._room.enter(
-                    (run.key, example.id), partial(run.may_start, place)
-                ):
-                    yield run, example
-                if self._stopping:
-                    return
+        queues = map(_numbered, self._runs)
+        for run, place, example in in_turn(queues) if known and self._takes_turns else chain.from_iterable(queues):
+            if (example.id not in missing[run.key]) == known and self._room.enter(
+                (run.key, example.id), partial(run.may_start, place)
+            ):
+                yield run, example
+            if self._stopping:
+                return
+
+    @property
+    def _takes_turns(self) -> bool:
+        """Whether tasks share their judges equally: of models on this machine, the order makes the batches, and so may
+        change a last digit.
+        """
+        return not any(model.local for model, _ in self._channels.values())
 
     def _feed(self, missing: Mapping[str, set[str]]) -> None:
         for run, example in self._enter(missing, known=True):
@@ -401,7 +416,7 @@ class Pipeline:
             if all(run.stopped for run in runs):
                 return
 
-    def _judge(self, model: Model, channel: "SimpleQueue[tuple[RunningTask, JudgeCall] | None]") -> None:
+    def _judge(self, model: Model, channel: Turns[tuple[RunningTask, JudgeCall]]) -> None:
         def step(item: tuple[RunningTask, JudgeCall], replies: tuple[Completion, ...]) -> Request | Verdict | None:
             run, call = item
             try:
@@ -528,7 +543,7 @@ class Pipeline:
             self._note(run, unfinished, judgement)
         else:
             unfinished.waiting += 1
-            self._channels[id(call.seat.model)][1].put((run, call))
+            self._channels[id(call.seat.model)][1].put(run.key if self._takes_turns else "", (run, call))
         self._observe(run, "judge")
 
     def _watches_answers(self, run: RunningTask) -> bool:

@@ -66,7 +66,7 @@ class Progress:
     """
 
     def __init__(self, *, shown: bool, title: str = "") -> None:
-        self._watch = _Watch()
+        self._watch = StageWatch()
         self._screen: _Screen | None = None
         self._title = title
         self._ended = threading.Event()
@@ -131,7 +131,7 @@ class _Meter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _View:
+class View:
     """Everything at one moment."""
 
     now: float
@@ -149,7 +149,7 @@ class _View:
     """What a user should know now, each once."""
 
 
-class _Watch:
+class StageWatch:
     """Looks at the stages of a run, and remembers what their speeds need."""
 
     def __init__(self) -> None:
@@ -159,14 +159,14 @@ class _Watch:
         self._tokens: dict[Key, _Meter] = {}
         self._calls_each: dict[str, int] = {}
 
-    def look(self) -> _View:
+    def look(self) -> View:
         """Return what is so now."""
         from rich.cells import cell_len
 
         now, stages = time.monotonic(), dict(self.stages)
         working = under_way(stages)
         facts = {key: self._facts(key, run, working.get(key, Gauge(0, 0)), now) for key, run in stages.items()}
-        return _View(
+        return View(
             now=now,
             seconds=now - self._began,
             stages={key: own for key, own in facts.items() if own.counts.done or own.rows},
@@ -297,14 +297,14 @@ class _Screen(Protocol):
     def begin(self, title: str) -> None:
         """Show that something happens."""
 
-    def show(self, view: _View) -> None:
+    def show(self, view: View) -> None:
         """Show what is new."""
 
-    def end(self, view: _View, *, failed: bool) -> None:
+    def end(self, view: View, *, failed: bool) -> None:
         """Leave the last line of each stage."""
 
 
-def _ended(view: _View, done: set[Key]) -> Iterator[StageFacts]:
+def _ended(view: View, done: set[Key]) -> Iterator[StageFacts]:
     """The stages that have ended since the last look."""
     for key, facts in view.stages.items():
         if facts.finished and key not in done:
@@ -312,7 +312,7 @@ def _ended(view: _View, done: set[Key]) -> Iterator[StageFacts]:
             yield facts
 
 
-def _new_notes(view: _View, told: set[object]) -> Iterator[str]:
+def _new_notes(view: View, told: set[object]) -> Iterator[str]:
     """The notes since the last look."""
     for key, note in view.notes.items():
         if key not in told:
@@ -332,7 +332,7 @@ class _Log:
         if title:
             self._write([title])
 
-    def show(self, view: _View) -> None:
+    def show(self, view: View) -> None:
         lines = [plain(facts) for facts in _ended(view, self._done)]
         lines += [
             f"{printable(activity.what)}: {clock(view.now - activity.since)} so far"
@@ -347,7 +347,7 @@ class _Log:
                 lines.append("all: " + ", ".join(part.text for part in overall_parts(view.overall, ASCII)))
         self._write(lines)
 
-    def end(self, view: _View, *, failed: bool) -> None:
+    def end(self, view: View, *, failed: bool) -> None:
         left = [
             replace(facts, rows=0) for key, facts in view.stages.items() if key not in self._done and facts.counts.total
         ]
@@ -397,7 +397,7 @@ class _Terminal:
         self._console.show_cursor(True)
         self._live.update(self._moving("starting", 0.0, time.monotonic()), refresh=True)
 
-    def show(self, view: _View) -> None:
+    def show(self, view: View) -> None:
         from rich.console import Group
         from rich.text import Text
 
@@ -408,7 +408,7 @@ class _Terminal:
             self._print(self._stage(facts, self._glyphs.done, "green"))
         self._live.update(Group(*self._lines(view)), refresh=True)
 
-    def end(self, view: _View, *, failed: bool) -> None:
+    def end(self, view: View, *, failed: bool) -> None:
         self._live.stop()
         self._name_cells = view.name_cells
         for key, facts in view.stages.items():
@@ -420,7 +420,7 @@ class _Terminal:
         if view.overall is not None and len(view.stages) > 1:
             self._print(self._joined("  all ", overall_parts(view.overall, self._glyphs, ended=True)))
 
-    def _lines(self, view: _View) -> "list[Text]":
+    def _lines(self, view: View) -> "list[Text]":
         """The live lines: running stages, other activities, and all stages together, as many as the screen has."""
         stages = [self._stage(facts) for facts in view.stages.values() if not facts.finished]
         others = [

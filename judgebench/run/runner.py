@@ -74,6 +74,7 @@ from judgebench.run.seats import ModelPool, Opened, every_judge_spec
 from judgebench.run.selecting import select_examples
 from judgebench.run.settings import Settings
 from judgebench.run.stages import JudgeSeat, RunningTask, generation_step
+from judgebench.run.steering import Steering
 from judgebench.run.stopping import DifferenceWatch, Known, StopRule, Watch, can_stop, stop_rule
 from judgebench.task import Imported
 from judgebench.task.best_of import SELECT
@@ -593,16 +594,18 @@ class Runner:
 
     def _ask(self, run: "_OpenRun") -> None:
         """Ask what is missing; the manifest is written again every few seconds."""
-        checkpointed = time.monotonic()
+        checkpointed, begun = time.monotonic(), list[tuple[RunningTask, str]]()
         for task in run.tasks:
             # Before they begin, so that a display knows from the start how much there is to do.
             for stage, wanted in (("generate", run.generate), ("judge", run.judge and bool(task.seats))):
                 if wanted:
                     self._observer(task, stage)
+                    begun.append((task, stage))
 
         def observe(task: RunningTask, stage: str) -> None:
             nonlocal checkpointed
             self._observer(task, stage)
+            steering.update(task, stage)
             if time.monotonic() - checkpointed >= CHECKPOINT_SECONDS:
                 self._note_time(run.tasks)
                 run.folder.write_manifest(run.manifest)
@@ -614,6 +617,20 @@ class Runner:
 
         model = run.candidate.model if run.candidate else None
         judges = [judge_model for task in run.tasks for judge_model in task.judge_models]
+        asked = {"candidate": [model] if model and run.generate else [], "judge": judges if run.judge else []}
+        with Steering(run.folder, asked, self._note_tuning) as steering:
+            for task, stage in begun:
+                steering.update(task, stage)
+            self._pipelines(run, pipeline, model, judges)
+
+    def _pipelines(
+        self,
+        run: "_OpenRun",
+        pipeline: Callable[[Model | None], Pipeline],
+        model: Model | None,
+        judges: Sequence[Model],
+    ) -> None:
+        """Run one pipeline, or one for the candidate and one for the judges, if these work one after the other."""
         one_device = model is not None and model.local and any(judge_model.local for judge_model in judges)
         if model is None or not (one_device or self._models.in_batches):
             pipeline(model).run(generate=run.generate, judge=run.judge)
@@ -625,6 +642,11 @@ class Runner:
             model.close()
         if run.judge:
             pipeline(None).run(generate=False, judge=True)
+
+    def _note_tuning(self, change: str) -> None:
+        """Keep what was changed while the run went on; the manifest is written again within seconds."""
+        before = self._session.tuned
+        self._session.tuned = [change] if before is msgspec.UNSET else [*before, change]
 
     def _note_time(self, tasks: Sequence[RunningTask]) -> None:
         """Note in the session how long it and its tasks have taken so far."""

@@ -192,6 +192,6 @@ def test_a_display_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(progress, "TICK_SECONDS", 0.01)
     with Progress(shown=True) as display, monkeypatch.context() as patch:
-        patch.setattr(progress._Watch, "look", broken)
+        patch.setattr(progress.StageWatch, "look", broken)
         wait_for(drawn.is_set)
         wait_for(lambda: not display._thread.is_alive())

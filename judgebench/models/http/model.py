@@ -55,6 +55,10 @@ class HttpChat(Endpoint):
             else:
                 self._engine.resize(self)
 
+    def left_out(self) -> list[str]:
+        """Its addresses that are left out for a failure, each with the reason."""
+        return [f"{route.address}: {route.left_out_for}" for route in self.gate.routes if route.left_out_for]
+
     def close(self) -> None:
         """Abandon all calls in flight, close the connections and end the thread."""
         with self._starting:

@@ -5,10 +5,10 @@ attempt a route as soon as one may be used: the pace that its headers ask for co
 route that is dead or much slower than another is left out and tried again now and then, by one request at a time.
 """
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from yarl import URL
@@ -16,6 +16,9 @@ from yarl import URL
 from judgebench.models.http.allowance import LONGEST_HOLD, USUAL, Allowance, told
 from judgebench.models.http.pacing import DEFAULT_CONCURRENCY, ConcurrencyLimit
 from judgebench.models.vendors import RateHeaders
+
+if TYPE_CHECKING:
+    import asyncio
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 """How long a route that failed is left out: longer each time, up to the second number."""
@@ -210,6 +213,8 @@ class Gate:
         """Wait for a route and enter it; the number is for :meth:`leave`."""
         if not self._waiting and (route := self._best(now)) is not None:
             return self._entered(route, size, now)
+        import asyncio  # a run whose replies are all stored never comes here, and asyncio takes long to import
+
         turn: asyncio.Future[tuple[Route, int]] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(run, deque()).append((turn, size))
         self.serve()
@@ -233,6 +238,8 @@ class Gate:
 
     def serve(self) -> None:
         """Let in whoever may go, and come back when the next one may."""
+        import asyncio
+
         now = asyncio.get_running_loop().time()
         while self._waiting:
             route = self._best(now)
@@ -290,4 +297,6 @@ class Gate:
         moments += [tried + STUCK_SECONDS for tried in self._slow_tried_at.values()]
         soonest = min((moment for moment in moments if now < moment < math.inf), default=math.inf)
         if soonest < math.inf:
+            import asyncio
+
             self._timer = asyncio.get_running_loop().call_at(soonest, self.serve)
