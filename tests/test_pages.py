@@ -44,6 +44,7 @@ RUN_ELSEWHERE = {
     "judge-suites": "auditing/test_page.py",
     "judges": "judges/test_page.py",
     "labels": "cli/test_labels_page.py",
+    "large-runs": "models/test_call_parts.py",
     "own-benchmarks": "kinds/test_docs.py",
     "providers": "models/opening/test_providers.py",
     "releasing": "test_release.py",
