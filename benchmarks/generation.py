@@ -307,6 +307,9 @@ def bare_vllm(model: VllmModel, workload: Workload) -> float:
     engine.reset_prefix_cache()
     outputs: list[object] = []
     seconds = seconds_of(lambda: outputs.extend(engine.generate(prompts, parameters, use_tqdm=False)))
+    engine.llm_engine.engine_core.shutdown()
+    if not vllm.envs.VLLM_ENABLE_V1_MULTIPROCESSING:
+        vllm.distributed.cleanup_dist_env_and_memory()
     return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds  # type: ignore[attr-defined]
 
 

@@ -122,7 +122,7 @@ def timed(work: Callable[[], list[float]], *, clock: Callable[[], float]) -> tup
     return clock() - begun, found
 
 
-def measure(name: str, key: str, model: ScoringModel, loop: Loop, requests: list[Request], arguments: Any) -> None:
+def measure(name: str, key: str, model: ScoringModel, loop: Loop, requests: list[Request], arguments: Any) -> float:
     size = model._batch_size
     rows = []
     for request in requests:
@@ -156,6 +156,7 @@ def measure(name: str, key: str, model: ScoringModel, loop: Loop, requests: list
     shown = ", ".join(f"{way} {statistics.median(own):,.1f}" for way, own in speeds.items())
     print(f"{name}: {len(rows)} rows, batches of {size}: rows/s {shown}; ours against the better bare loop "
           f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", flush=True)  # fmt: skip
+    return statistics.median(ratios)
 
 
 def main() -> None:
