@@ -38,6 +38,26 @@ def found_by_langdetect(text: str) -> tuple[str | None, list[float] | None]:
 
 
 @cache
+def _pieces() -> list[list[str]]:
+    """The n-grams of each language."""
+    factory = _factory()
+    pieces: list[list[str]] = [[] for _ in factory.langlist]
+    for gram, shares in factory.word_lang_prob_map.items():
+        for place, share in enumerate(shares):
+            if share:
+                pieces[place].append(gram)
+    return pieces
+
+
+def ngrams_of_langdetect(text: str) -> list[str]:
+    """The n-grams that it draws from, in order."""
+    detector = _factory().create()
+    detector.append(text)
+    detector.cleaning_text()
+    return list(detector._extract_ngrams())
+
+
+@cache
 def _factory() -> Any:
     factory = DetectorFactory()
     factory.set_seed(0)
@@ -48,13 +68,7 @@ def _factory() -> Any:
 
 def mixed_texts(count: int, seed: int, longest: int = 30) -> Iterator[str]:
     """Texts of pieces of the profiles' languages, one, two or any of them, with oddities and any characters between."""
-    drawn = random.Random(seed)
-    factory = _factory()
-    pieces: list[list[str]] = [[] for _ in factory.langlist]
-    for gram, shares in factory.word_lang_prob_map.items():
-        for place, share in enumerate(shares):
-            if share:
-                pieces[place].append(gram)
+    drawn, pieces = random.Random(seed), _pieces()
     for _ in range(count):
         spoken = drawn.sample(pieces, drawn.choice((1, 1, 2, len(pieces))))
         text = ""
