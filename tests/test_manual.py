@@ -59,6 +59,15 @@ def test_no_link_is_dead() -> None:
     assert seen > 100
 
 
+def test_no_page_has_a_heading_twice() -> None:
+    """The second would have another address than the first, and nobody would find it."""
+    twice = {}
+    for page in PAGES:
+        found = re.findall(r"^## .+$", prose(page.read_text()), re.MULTILINE)
+        twice[page.name] = [heading for heading in set(found) if found.count(heading) > 1]
+    assert {name: headings for name, headings in twice.items() if headings} == {}
+
+
 def spelled(command: str) -> list[list[str]]:
     """The command, or those below it, as words."""
     below = getattr(loaded(command), "commands", {})
