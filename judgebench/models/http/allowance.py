@@ -8,6 +8,7 @@ cannot be one counts as absent, and none makes anybody wait longer than :data:`L
 
 import math
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,10 +31,18 @@ RESERVE = 0.05
 """What part of a bucket is left in it, for the same reason."""
 FASTEST = 10.0
 """How much faster than it fills a full bucket is emptied, at most."""
+BURST_SECONDS = 10.0
+"""What is more than half of a bucket, or left of a window that takes hours, may be spent in about this time."""
+LONG_WINDOW = 300.0
+"""Seconds: nobody wants calls to be spread evenly over a longer window."""
+MOST_SENT = 8192
+"""Requests in flight that are remembered to know what is left by now."""
 SLACK_SECONDS = 0.05
 """How much lateness of a timer is made up for."""
 MOST_CHARGED = 5.0
 """What the endpoint can count for a unit of ours, at most."""
+CHARGE_SECONDS = 0.5
+"""How long it stays the same at least."""
 ROUNDED_SECONDS = 0.001
 """How far a time in a header is from the true one, at least."""
 _EPOCH, _EPOCH_MS = 1e9, 1e12
@@ -142,14 +151,22 @@ class Allowance:
         self._left = math.inf
         self._charge = 1.0
         """What the endpoint counts for a unit of ours, if it counts more, or if others use the allowance, too."""
+        self._charged_at = -math.inf
         self._free_at = -math.inf
         self._held_until = -math.inf
+        self._taken = 0.0
+        self._sent: deque[tuple[float, float]] = deque(maxlen=MOST_SENT)
+        """When requests were sent that were not told of yet, and the units of all until then."""
+        self._known_taken = 0.0
+        """Those of all requests that the latest reply tells of."""
         self._forget()
 
     def _forget(self) -> None:
         self._longest = 0.0
         """The longest time until all was back: of a window that is nearly its length."""
         self._since = math.inf
+        self.steady = False
+        """Whether it comes back bit by bit, as in a bucket, as far as is known."""
         self._at_least, self._at_most = 0.0, math.inf
         """The speed at which a bucket would have to fill for what was told, which is rounded."""
         self._least_used, self._most_used = math.inf, 0.0
@@ -183,26 +200,42 @@ class Allowance:
         if sent_at < self._sent_at or not self._longest:
             return
         self._sent_at = sent_at
+        while self._sent and self._sent[0][0] <= sent_at:
+            self._known_taken = self._sent.popleft()[1]
+        self.steady = self._fills_steadily(now)
         self._set_pace(said, now)
 
     def _set_pace(self, said: Told, now: float) -> None:
-        share_left, before = said.left / said.limit, self._rate
-        if self._fills_steadily(now):
+        before, later = self._rate, self._charge * (self._taken - self._known_taken)
+        if self.steady:
             speed = (self._at_least + self._at_most) / 2
-            self._rate = speed * min(FASTEST, (1 - RESERVE) / max(1e-9, 1 - share_left))
+            left = min(said.limit, max(0.0, said.left - later + speed * (now - self._sent_at)))
+            share_left = left / said.limit
+            spare = (left - said.limit / 2) / BURST_SECONDS
+            self._rate = max(spare, speed * min(FASTEST, (1 - RESERVE) / max(1e-9, 1 - share_left)))
         else:
+            share_left = said.left / said.limit
             self._rate = SHARE * said.limit / self._longest
-            if said.reset and said.reset > 0.2 * self._longest:
+            if self._longest > LONG_WINDOW:
+                self._rate = max(self._rate, (said.left - later) / BURST_SECONDS)
+            elif said.reset and said.reset > 0.2 * self._longest:
                 # Others use it, too, if less is left than this pace would leave.
                 self._rate = min(self._rate, max(said.left, 1.0) / said.reset)
             if said.left < 1 and said.reset:
                 self._held_until = max(self._held_until, now + min(said.reset, LONGEST_HOLD))
-        if share_left < RESERVE:
-            self._charge = min(MOST_CHARGED, self._charge * 1.02)
-        elif share_left > 4 * RESERVE:
-            self._charge = max(1.0, self._charge * 0.99)
+        self._set_charge(share_left, now)
         if self._rate > 2 * before:
             self._free_at = min(self._free_at, now)
+
+    def _set_charge(self, share_left: float, now: float) -> None:
+        """Change it slowly: a change shows in the replies to requests that were sent after it, and not before."""
+        if self._sent_at < self._charged_at or now - self._charged_at < CHARGE_SECONDS:
+            return
+        self._charged_at = now
+        if share_left < RESERVE:
+            self._charge = min(MOST_CHARGED, self._charge * 1.1)
+        elif share_left > 4 * RESERVE:
+            self._charge = max(1.0, self._charge * 0.95)
 
     def _fills_steadily(self, now: float) -> bool:
         """Whether what was told fits a bucket and no window, and enough was told to see that.
@@ -219,5 +252,7 @@ class Allowance:
 
     def take(self, units: float, now: float) -> None:
         """Count a request that is sent now."""
+        self._taken += units
+        self._sent.append((now, self._taken))
         if self._rate < math.inf:
             self._free_at = max(self._free_at, now - SLACK_SECONDS) + units * self._charge / self._rate

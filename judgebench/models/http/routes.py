@@ -143,12 +143,14 @@ class Route:
         """Note that it refused a request for lack of capacity, and for how long it asked to wait, if it did.
 
         Where its headers say that a limit is used up, nothing is sent before that, and their pace takes care of the
-        rest. Otherwise too many were in flight. ``hold``: send nothing for a while in any case, since another route is
-        there.
+        rest, or of all if it comes back bit by bit. Otherwise too many were in flight. ``hold``: send nothing for a
+        while in any case, since another route is there.
         """
-        used_up = any(own.used_up for own in self._allowances.values())
+        used_up = [own for own in self._allowances.values() if own.used_up]
         if not used_up:
             self.limit.overloaded(sent_at, now)
+        if used_up and all(own.steady for own in used_up):
+            return
         if (hold or (used_up and wait is not None)) and sent_at >= self._held_at:
             self._held_at, self._held_until = now, now + min(self._hold_seconds(wait), LONGEST_HOLD)
             self._holds = min(self._holds + 1, 10)

@@ -128,6 +128,32 @@ def test_tokens_are_paced_by_their_number() -> None:
     assert waits[1] - waits[0] == pytest.approx(990 / (0.97 * 60_000 / 59), rel=0.01)
 
 
+def test_an_allowance_of_a_day_is_not_spread_over_the_day() -> None:
+    """Of 14,400 requests a day, half may be spent at once, whether they come back bit by bit or all at midnight."""
+    bucket, window = Allowance(), Allowance()
+    for number in range(1, 30):
+        bucket.learn(Told(14_400, 14_400 - number, 6.0 * number), number, number)
+        window.learn(Told(14_400, 14_400 - number, 80_000.0 - number), number, number)
+    assert bucket.steady
+    assert not window.steady
+    for allowance in (bucket, window):
+        assert allowance.per_second > 500
+
+
+def test_requests_in_flight_are_no_longer_left() -> None:
+    """A reply tells of the moment at which its request arrived: what was sent since then is taken off."""
+    rates = []
+    for sent_since in (0, 300):
+        allowance = Allowance()
+        for used in range(10, 200, 10):
+            allowance.learn(Told(600, 600 - used, used / 10), used, used)
+        for _ in range(sent_since):
+            allowance.take(1.0, 300.0)
+        allowance.learn(Told(600, 400, 20.0), 299.0, 301.0)
+        rates.append(allowance.per_second)
+    assert rates[0] > 2 * rates[1]
+
+
 def test_what_an_old_reply_says_of_now_does_not_count() -> None:
     """A reply to a request that was sent before another whose reply came first tells nothing of what is left."""
     allowance = Allowance()
