@@ -111,7 +111,10 @@ def non_inferiority(
     verdict, reason = _verdict(passing, failing, alpha), None
     needed = ceil(WHOLE_LOSSES * most / margin) if most is not None and margin > 0 else 0
     if count < needed:
-        reason = f"the margin is worth fewer than {WHOLE_LOSSES} whole losses: a PASS takes {needed} clusters"
+        reason = (
+            f"fewer than {WHOLE_LOSSES} items lost outright would use up the margin, and so few items cannot exclude "
+            f"losses that rare: a PASS takes {needed}"
+        )
         verdict = "INCONCLUSIVE" if verdict == "PASS" else verdict
     return Decision(
         verdict,
