@@ -238,7 +238,8 @@ def _without_notes(sheet: Sheet, form: str) -> Sheet:
 
 
 BOLD = (
-    "in bold: the best, where its interval is apart from the others', or the interval of a difference leaves zero out"
+    "in bold: the best, and what reads the same, where all others' intervals lie below; of a difference, where its "
+    "interval leaves zero out"
 )
 """What LaTeX says of bold figures below a table, for whoever writes the caption."""
 

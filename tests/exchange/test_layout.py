@@ -9,7 +9,7 @@ import pytest
 
 from judgebench.display import latex, latex_caption
 from judgebench.errors import UsageError
-from judgebench.exchange.layout import Intervals, Layout, laid_out_for
+from judgebench.exchange.layout import BOLD, Intervals, Layout, laid_out_for
 from judgebench.exchange.sheets import (
     Bounds,
     Column,
@@ -129,7 +129,7 @@ def test_notes_speak_of_the_columns_shown_in_the_users_headings() -> None:
     bare = written(Layout(columns="model,rate=Win rate", notes=False), sheet=sheet)
     tables(bare)
     assert r"\par" not in bare
-    assert bare.endswith("\\end{table}\n% a note\n% Win rate: 5 % late\n")
+    assert bare.endswith(f"\\end{{table}}\n% {BOLD}\n% a note\n% Win rate: 5 % late\n")
     assert "a note" not in written(Layout(notes=False), "md", sheet)
 
 
