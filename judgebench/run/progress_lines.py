@@ -76,6 +76,13 @@ class StageFacts:
         return max(0, self.expected - self.counts.done)
 
     @property
+    def seconds_at_most(self) -> float | None:
+        """How long the last replies take at this speed if all are as long as they can be; ``None`` if others follow."""
+        if not self.most_tokens or not self.tokens_per_second or self.rows < self.left:
+            return None
+        return (self.most_tokens - self.unfinished_tokens) / self.tokens_per_second
+
+    @property
     def tokens_left(self) -> float | None:
         """Tokens that are likely to come; ``None`` if nothing limits the replies under way, or none is.
 
@@ -113,7 +120,8 @@ def parts(facts: StageFacts) -> list[Part]:
 
     if not facts.finished:
         add(f"{facts.rows:,} under way" if facts.rows else "", 1)
-        add(f"{facts.unfinished_tokens:,} of max {facts.most_tokens:,} tokens" if facts.most_tokens else "", 2)
+        bound = "" if facts.seconds_at_most is None else f" ({clock(facts.seconds_at_most)} at most)"
+        add(f"{facts.unfinished_tokens:,} of max {facts.most_tokens:,} tokens{bound}" if facts.most_tokens else "", 2)
     add(speed(facts.tokens_per_second, "tokens"), 3)
     # Replies of one batch take long together: how long a call takes says nothing, and the tokens say how fast it goes.
     slow = not facts.finished and facts.most_tokens and (facts.items_per_second or 0.0) < 0.1

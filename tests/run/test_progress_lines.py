@@ -71,6 +71,8 @@ def test_long_replies_of_a_batch_are_measured_against_their_limit() -> None:
     assert early.tokens_left == 500 + (6144 - 1200) / 2
     assert late.tokens_left == 500 + (6144 - 5000) / 2
     assert facts().tokens_left is None
+    last = StageFacts(**{**given, "expected": 5}, unfinished_tokens=1200, tokens_per_second=10.0)  # type: ignore[arg-type]
+    assert "1,200 of max 6,144 tokens (8:14 at most)" in plain(last)
 
 
 def test_no_line_is_wider_than_its_terminal() -> None:
