@@ -84,7 +84,7 @@ TaskFiles = Annotated[
     str,
     typer.Option(
         "--tasks",
-        help="Path of your own task, if the runs were made with one: ./mine/task.py. A run folder cannot name code.",
+        help="Path of your own task, if the runs were made with one: ./mine.toml, ./mine/task.py. A run folder cannot name it.",
         metavar="PATH",
     ),
 ]
@@ -92,8 +92,8 @@ TasksOfRuns = Annotated[
     list[str],
     typer.Option(
         "--tasks",
-        help="Only these tasks: T1,T2, each with or without its version. The path of your own task (./mine/task.py) "
-        "says where it lies, because a run folder cannot name code. Repeatable.",
+        help="Only these tasks: T1,T2, each with or without its version. The path of your own task (./mine.toml, "
+        "./mine/task.py) says where it lies, because a run folder cannot. Repeatable.",
         metavar="T1,T2|PATH",
     ),
 ]

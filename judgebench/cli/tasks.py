@@ -174,5 +174,5 @@ def check(
     if lines or json:
         print_lines(checks, lines, as_json=json)
     if failing:
-        causes = "; ".join(f"{printable(rule.problem or '')} (this fails: {rule.what})" for rule in failing)
+        causes = "; ".join(f"{printable(rule.problem or '')} (the check that fails: {rule.what})" for rule in failing)
         raise UsageError(f"{causes}. {task} fails {len(failing)} of {len(checks)} checks{each}")

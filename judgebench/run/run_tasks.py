@@ -117,7 +117,7 @@ def _same_file(code: TaskCode, name: str, run: Path, given: Path | None) -> task
     if given is None:
         raise TaskUnavailable(
             f"{run} is of the task {name!r}, which was given as a file ({code.file}), and a run folder may not choose "
-            f"the code that is run. Name that file yourself, as in --tasks {_as_given(name, code.file)}"
+            f"the files and the code that are used. Name that file yourself, as in --tasks {_as_given(name, code.file)}"
         )
     origin = tasks.from_file(given)
     now = origin.code.sha256 if origin.code else {}

@@ -81,7 +81,7 @@ def test_a_command_works_when_the_file_is_named(place: Path, command: Command, n
     arguments, flag, code = NEED_THE_FILE[name]
     before = {path: path.read_bytes() for path in place.rglob("*.json*")}
     said = command(*arguments).paragraph
-    assert "was given as a file (task.py), and a run folder may not choose the code that is run" in said
+    assert "was given as a file (task.py), and a run folder may not choose the files and the code that are used" in said
     assert f"--tasks ./{flag[1].partition('/')[0]}/task.py" in said
     assert {path: path.read_bytes() for path in place.rglob("*.json*")} == before
     ended = command(*arguments, *flag)

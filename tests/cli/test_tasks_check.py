@@ -161,7 +161,7 @@ def test_a_fault_of_a_toml_file_comes_first_in_its_own_words(tmp_path: Path) -> 
             CliRunner().invoke(app, ["tasks", "check", str(tmp_path / "mine.toml")], catch_exceptions=False)
         said = str(raised.value)
         assert said.startswith(f"{tmp_path / 'items.jsonl'}:{place + 1}: {cause}")
-        assert f"(this fails: {fails})" in said
+        assert f"(the check that fails: {fails})" in said
         assert "starter" not in said
         assert "official" not in said
         rows[place] = kept
