@@ -84,7 +84,8 @@ TaskFiles = Annotated[
     str,
     typer.Option(
         "--tasks",
-        help="Path of your own task, if the runs were made with one: ./mine.toml, ./mine/task.py. A run folder cannot name it.",
+        help="Path of your own task, if the runs were made with one: ./mine.toml, ./mine/task.py. A run folder cannot "
+        "name it.",
         metavar="PATH",
     ),
 ]
