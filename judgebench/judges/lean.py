@@ -104,9 +104,12 @@ class LeanJudgements(Collection[Judgement]):
     def __contains__(self, judgement: object) -> bool:
         return any(own == judgement for own in self)
 
-    def places(self, seats: Collection[int]) -> Iterator[int]:
+    def places(self, seats: Collection[int]) -> Iterable[int]:
         """The places of the judgements of some seats."""
-        return (place for place, seat in enumerate(self._seat) if seat in seats)
+        import numpy as np
+
+        found: list[int] = np.flatnonzero(np.isin(np.frombuffer(self._seat, dtype=np.uintc), list(seats))).tolist()
+        return found
 
     def at(self, place: int) -> Judgement:
         """The judgement at a place."""

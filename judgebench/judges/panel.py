@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from hashlib import blake2b
 from itertools import chain, combinations
+from math import fsum
+from operator import attrgetter, eq
 from statistics import fmean, median, pstdev
 from typing import cast
 
@@ -203,16 +205,13 @@ def _alike(members: Sequence[Member]) -> Iterable[Sequence[ExampleScore]]:
 
 def _in_step(rows: Sequence[Sequence[ExampleScore]]) -> bool:
     """Whether all have the same example scores in the same order, each once."""
-    first = rows[0]
-    if any(len(own) != len(first) for own in rows):
-        return False
-    if len({(row.example_id, row.metric) for row in first}) < len(first):
-        return False
-    return all(
-        row.example_id == other.example_id and row.metric == other.metric
-        for own in rows[1:]
-        for row, other in zip(first, own, strict=True)
+    names = list(map(_NAMES, rows[0]))
+    return len(set(names)) == len(names) and all(
+        len(own) == len(names) and all(map(eq, names, map(_NAMES, own))) for own in rows[1:]
     )
+
+
+_NAMES = attrgetter("example_id", "metric")
 
 
 def _values(scores: Sequence[ExampleScore]) -> list[float]:
@@ -220,7 +219,7 @@ def _values(scores: Sequence[ExampleScore]) -> list[float]:
 
 
 def _weighted_mean(values: Sequence[float], weights: Sequence[float] | None) -> float:
-    return fmean(values, weights=weights)
+    return fsum(values) / len(values) if weights is None else fmean(values, weights=weights)
 
 
 def _median(values: Sequence[float], weights: Sequence[float] | None) -> float:
