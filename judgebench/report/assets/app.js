@@ -121,15 +121,20 @@ async function showView() {
   void readAhead(task, at, settings);
 }
 
-/** Unpack the next sample of the list while this one is looked at. */
+/** Samples that are unpacked before they are wanted: their slice is there by then. */
+const READ_AHEAD = 3;
+
+/** Unpack the next samples of the list while this one is looked at. */
 async function readAhead(/** @type {any} */ task, /** @type {number} */ at, /** @type {Map<string, string>} */ settings) {
   const here = location.hash;
   const places = chosen(task, settings);
   const own = places.indexOf(at);
-  const next = own < 0 ? undefined : places[own + 1];
   await painted();
-  // What is missing is said when it is wanted.
-  if (next !== undefined && location.hash === here) await sample(task, next).catch(() => {});
+  for (const next of own < 0 ? [] : places.slice(own + 1, own + 1 + READ_AHEAD)) {
+    if (location.hash !== here) return;
+    // What is missing is said when it is wanted.
+    await sample(task, next).catch(() => {});
+  }
 }
 
 /** Whether an address names a row of numbers by its metric, by its group, or by both. @param {HTMLElement} row @param {Map<string, string>} settings @param {string} task */

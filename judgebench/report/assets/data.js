@@ -64,8 +64,17 @@ export async function loaded(/** @type {string} */ url) {
   }
 }
 
-/** What is packed in a slice. */
-async function packedSlice(/** @type {number} */ number) {
+/** @type {Map<number, Promise<string>>} */
+const loading = new Map();
+
+/** What is packed in a slice; whoever asks for it while it is loaded waits for the same. @param {number} number @returns {Promise<string>} */
+function packedSlice(number) {
+  const found = loading.get(number) || loadedSlice(number).finally(() => loading.delete(number));
+  loading.set(number, found);
+  return found;
+}
+
+async function loadedSlice(/** @type {number} */ number) {
   if (!FOLDER) return (await element(`s${number}`)).textContent || "";
   const url = `${encodeURIComponent(FOLDER)}/s${number}.js`;
   let found = "";

@@ -8,6 +8,8 @@ import { SCOPES, textsOf } from "./search.js";
 
 const ROW = 34;
 const SPARE = 8;
+/** Slices that are unpacked while one is searched. */
+const AHEAD = 2;
 const MOST_MARKS_OF_ROW = 20;
 /** Milliseconds between two drawings of a list that grows. */
 const PAUSE_BETWEEN = 200;
@@ -98,11 +100,21 @@ async function searchTexts(/** @type {any} */ task, /** @type {Map<string, strin
   let done = 0;
   let missed = "";
   let drawn = Number.NEGATIVE_INFINITY;
-  for (const [number, rows] of bySlice) {
-    const text = await sliceText(number).catch((error) => {
+  const unpacking = [...bySlice.keys()][Symbol.iterator]();
+  /** @type {Promise<string>[]} */
+  const ahead = [];
+  const unpackNext = () => {
+    const { done: none, value: number } = unpacking.next();
+    if (none) return;
+    ahead.push(sliceText(number).catch((error) => {
       missed ||= `; not every text was searched: ${error.message}`;
       return "";
-    });
+    }));
+  };
+  for (let place = 0; place < AHEAD; place++) unpackNext();
+  for (const rows of bySlice.values()) {
+    unpackNext();
+    const text = (await ahead.shift()) || "";
     if (pattern.test(text)) {
       const whole = JSON.parse(text);
       for (const [at, place] of rows) {
