@@ -64,6 +64,20 @@ def test_two_endpoints_behind_one_name_share_the_load() -> None:
         assert sum(server.counts()["429"] for server in (one, other)) <= 32
 
 
+def test_the_concurrency_is_that_of_all_endpoints_together() -> None:
+    """Six requests are in flight at both, not at each."""
+    with chat_server(delay_ms=20) as one, chat_server(delay_ms=20) as other:
+        answers(shared(one, other, concurrency=6), 120)
+        events = sorted((*one.events(), *other.events()), key=lambda event: event["time"])
+        in_flight = most = 0
+        for event in events:
+            in_flight += 1 if event["event"] == "start" else -1
+            most = max(most, in_flight)
+        # A client may read a reply and send the next request before the server has written the first one's end.
+        assert most <= 6 + 2
+        assert min(server.counts()["finish"] for server in (one, other)) >= 20
+
+
 def test_a_dead_endpoint_costs_no_answer() -> None:
     """One of two addresses is closed: all requests are answered by the other, and the closed one is soon left alone."""
     with chat_server(delay_ms=2) as server, chat_server() as gone:

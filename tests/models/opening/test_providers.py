@@ -18,7 +18,8 @@ from judgebench.models.vendors import vendors
 from judgebench.records import Message, Request, Sampling
 from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
-from tests.processes import manifest_of
+from tests.patience import wait_for
+from tests.processes import kill, manifest_of, started
 from tests.servers.launch import chat_server
 
 PAGE = Path(__file__).parents[3] / "docs" / "providers.md"
@@ -207,6 +208,27 @@ def test_a_run_is_the_same_at_one_server_and_at_two(folder: Path, monkeypatch: p
     ]
     assert verdicts[0] == verdicts[1] == verdicts[2]
     assert len(verdicts[0]) == 30
+
+
+def test_nothing_is_lost_or_paid_twice_at_two_servers(folder: Path) -> None:
+    """After kill -9, the next start asks for what no server had answered, and for nothing else but the calls that were
+    in flight.
+    """
+    words = ["eval", "--model", "file:answers.json", "--tasks", "sums.toml", "-q", "--judge-concurrency", "4"]
+    with chat_server(ratings=1, delay_ms=150) as one, chat_server(ratings=1, delay_ms=150) as other:
+        judge = ["--judge", f"http://127.0.0.1:{one.port}|{other.base_url}#judge", "--out", "run"]
+
+        def finished() -> int:
+            return one.counts()["finish"] + other.counts()["finish"]
+
+        with started([*words, *judge]) as process:
+            wait_for(lambda: finished() >= 10)
+            kill(process)
+        judgebench([*words, *judge])
+        seen = one.seen() + other.seen()
+    assert len(seen) == 30
+    assert sum(seen.values()) <= 30 + 4
+    assert len(list(RunFolder(Path("run")).task("sums").judgements())) == 30
 
 
 def test_the_page_lists_every_vendor() -> None:
