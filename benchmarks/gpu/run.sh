@@ -11,7 +11,8 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-python}
 size=${SIZE:-1B}
-deadline=$((SECONDS + ${LIMIT_S:-460}))
+[[ $size == tiny ]] && limit=3600 || limit=460
+deadline=$((SECONDS + ${LIMIT_S:-$limit}))
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false VLLM_NO_USAGE_STATS=1 JUDGEBENCH_CACHE="$folder/cache"
@@ -27,11 +28,12 @@ part() {
         echo "$1: left out, no time is left"
         return
     fi
-    timeout -k 5 "$((left < $2 ? left : $2))" "$python" benchmarks/gpu/parts.py "$1" --size "$size" --folder "$folder" ||
+    local most=$(($2 < left && limit == 460 ? $2 : left))
+    timeout -k 5 "$most" "$python" benchmarks/gpu/parts.py "$1" --size "$size" --folder "$folder" ||
         { echo "$1: failed or took too long ($?)"; failed=1; }
 }
 
-part checkpoint 60
+part checkpoint 120
 part vllm 120
 part hf 90
 part labels 60
