@@ -102,7 +102,9 @@ class Verdicts:
     @cached_property
     def shares(self) -> FloatArray:
         """The share of the win of the first response, over both orders; NaN if either is missing."""
-        return np.asarray((self.shown_first("12") + 1 - self.shown_first("21")) / 2)
+        # A judge that looks at the order alone gives both places the same share: a tie, whatever the rounding.
+        gap = self.shown_first("12") - self.shown_first("21")
+        return np.where(np.abs(gap) < 1e-9, 0.5, (1 + gap) / 2)
 
     @property
     def nulls(self) -> int:

@@ -108,6 +108,14 @@ def test_probabilities_are_read_in_the_item_s_coordinates() -> None:
     assert figure(position(verdicts).figures, "consistent").value == 1.0
 
 
+def test_a_judge_of_the_order_alone_calls_a_tie() -> None:
+    """Both places get what they get whoever stands there, so nobody wins; sums that are not exact make no winner."""
+    pair = item(0, "a", "b", ["1"])
+    for share in (0.1, 0.3, 0.7000000410550024):
+        decisions = [Decision(item=pair.id, order="12", p=1 - share), Decision(item=pair.id, order="21", p=share)]
+        assert Verdicts.of("x", [pair], decisions, rates=False).shares.tolist() == [0.5]
+
+
 def test_ratings_count_whatever_order_a_suite_scores() -> None:
     """RewardBench scores one drawn order and LLMBar gives equal ratings to the second place; the ratings tell more."""
     items = [item(0, "a", "b", ["1"], suite="rewardbench"), item(1, "a", "b", ["1"], suite="rewardbench")]
