@@ -27,6 +27,7 @@ __all__ = [
     "RecordError",
     "Report",
     "Run",
+    "SelfTest",
     "ShapeError",
     "SourceMissing",
     "UsageError",
@@ -46,6 +47,7 @@ __all__ = [
     "plan",
     "rate_models",
     "score",
+    "selftest",
     "stats",
     "tasks",
 ]

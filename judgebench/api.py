@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from judgebench.auditing.cards import JudgeCard
     from judgebench.auditing.comparing import JudgeComparison
     from judgebench.data.sources import SourceFinder
+    from judgebench.exchange import selftest as published_again
     from judgebench.gating import policy as gate_policy
     from judgebench.gating import verdicts
     from judgebench.report import collect
@@ -510,6 +511,49 @@ class Explanation(_Tabular):
             for run in self.record.runs
             for variance in run.variance
             for part in variance.parts
+        ]
+
+
+@dataclass(frozen=True, repr=False)
+class SelfTest(_Tabular):
+    """Published scores, computed again by this installation, beside the published ones.
+
+    >>> found = selftest("ifeval")
+    >>> found, found.passed
+    (<judgebench.SelfTest 4 of 4 numbers are the published ones, to the digit>, True)
+    """
+
+    record: "published_again.SelfTest"
+    """Each score with all that is known of it, and what could not be computed, with the reason."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether each number is the published one, or it is known why not."""
+        return not self.record.faults
+
+    def plot(self, metric: str) -> "Figure":
+        """A figure of one metric: ours with its interval, and hollow the published value."""
+        from judgebench.report.recomputed_plots import recomputed_figure
+
+        return recomputed_figure(self.record.rows, metric)
+
+    @property
+    def _title(self) -> str:
+        return self.record.summary
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "task": row.task,
+                "model": row.model,
+                "metric": row.metric,
+                **{name: getattr(row.ours, name) for name in ("value", "low", "high", "level", "n")},
+                "published": row.published,
+                "equal": row.equal,
+                "why": row.why,
+                "source": row.source,
+            }
+            for row in self.record.rows
         ]
 
 
@@ -1084,6 +1128,20 @@ def rate_models(
     )
     with Progress(shown=progress) as display:
         return hold(plan, display.update)
+
+
+def selftest(tasks: Paths = (), *, mirrors: Paths = ()) -> SelfTest:
+    """Compute published scores again from the judgements behind them, which ship: ``judgebench selftest``.
+
+    ``tasks`` limits it to some benchmarks. Whole published files that are in one of the ``mirrors``, or in the cache,
+    are verified and scored, too. Nothing is downloaded.
+
+    >>> selftest("arenahard").frame().set_index("model")[["value", "published"]].round(2).loc["gpt-4-0613"].tolist()
+    [37.9, 37.9]
+    """
+    from judgebench.exchange import selftest as published_again
+
+    return SelfTest(published_again.selftest(_settings("selftest", tasks, mirrors=mirrors, offline=True)))
 
 
 def _settings(function: str, tasks: Paths = (), **given: Any) -> Settings:

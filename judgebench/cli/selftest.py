@@ -104,8 +104,7 @@ def _cells(title: str, row: "Recomputed") -> "tuple[Cell, ...]":
 def _notes(found: "SelfTest") -> "Iterator[str]":
     from judgebench.task.metric import grouped
 
-    equal = sum(row.equal for row in found.rows)
-    yield f"{equal} of {len(found.rows)} numbers are the published ones, to the digit"
+    yield found.summary
     for why, own in grouped((row for row in found.rows if row.why), lambda row: str(row.why)).items():
         yield f"* {_named(own)}: {why}"
     if found.faults:

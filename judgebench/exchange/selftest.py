@@ -142,6 +142,12 @@ class SelfTest:
     """Benchmarks of which nothing could be computed."""
 
     @property
+    def summary(self) -> str:
+        """In a line, how many are the published ones."""
+        equal = sum(row.equal for row in self.rows)
+        return f"{equal} of {len(self.rows)} numbers are the published ones, to the digit"
+
+    @property
     def faults(self) -> tuple[Recomputed, ...]:
         """The scores that differ, and nobody knows why."""
         return tuple(row for row in self.rows if not row.equal and row.why is None)
