@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from judgebench.cli import COMMANDS  # noqa: E402 - mkdocs runs this file from anywhere
-from scripts import command_reference, manual_figures, reference_tables  # noqa: E402
+from scripts import command_reference, manual_figures, notebooks, reference_tables  # noqa: E402
 
 COMMANDS_HEADING, REFERENCE_HEADING = "Commands", "Reference"
 """In the table of contents: where the pages of the commands go, and where those that it does not name."""
@@ -56,6 +56,8 @@ def made_pages() -> Iterator[tuple[str, str]]:
     yield "reference/settings.md", reference_tables.settings()
     yield "reference/vendors.md", reference_tables.vendors()
     yield "example-files.md", examples_page()
+    for path in notebooks.notebooks():
+        yield f"notebooks/{path.stem}.md", notebooks.page(path)
 
 
 def on_config(config: Any) -> None:
