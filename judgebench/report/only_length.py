@@ -4,14 +4,17 @@ A benchmark that has a number with lengths held equal answers it by that number.
 are read where both answers are equally long.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from judgebench.analysis.comparison_records import TaskComparison
 from judgebench.display import figure, interval, printable
 from judgebench.report.collect import Report, TaskReport
 from judgebench.stats.clustered import Estimate, cluster_totals, clustered_estimate
-from judgebench.stats.equal_lengths import change_at_equal_lengths
+from judgebench.stats.equal_lengths import FEWEST, change_at_equal_lengths, within_twofold
+
+FEWEST_SHARE = 0.1
+"""With a smaller share of pairs of like length, a fit that holds lengths equal extrapolates."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def _beside(
         lead = Lead(raw.difference, raw.low, raw.high)
         at_equal = Lead(equal.difference, equal.low, equal.high)
         how = f"{controlled} beside {task.measure}, over the {equal.n:,} samples that both runs have"
-        return answer_of(names, lead, at_equal, equal.unit, how)
+        answer = answer_of(names, lead, at_equal, equal.unit, task.measure or "", how)
+        return as_far_as_lengths_meet(answer, controlled or "", *_changes(task, other)[1])
     changes, lengths = _changes(task, other)
     found = clustered_estimate(cluster_totals(changes)) if changes else None
     if found is None or found.value is None:
@@ -82,7 +86,28 @@ def _beside(
         f"{task.measure}: a straight line through the changes of the {near.n:,} samples whose two answers differ "
         "less than twofold in length, read at equal lengths"
     )
-    return answer_of(names, _lead_of(found), _lead_of(near), unit, how)
+    return answer_of(names, _lead_of(found), _lead_of(near), unit, task.measure or "", how)
+
+
+def as_far_as_lengths_meet(
+    answer: LengthAnswer, controlled: str, first: Sequence[int], second: Sequence[int]
+) -> LengthAnswer:
+    """An answer by a metric with lengths held equal, with how many pairs of answers are of like length.
+
+    Where these are as few as a straight line may not be laid through, or a tenth of all, the metric's fit says what no
+    sample shows: then there is no short answer.
+    """
+    near, all_pairs = within_twofold(first, second), len(first)
+    if not all_pairs:
+        return answer
+    told = f"{near:,} of {all_pairs:,} pairs of answers differ less than twofold in length"
+    if near >= max(FEWEST, FEWEST_SHARE * all_pairs):
+        return replace(answer, how=f"{answer.how}; {told}")
+    words = (
+        f"By {controlled}: {answer.words[:1].lower()}{answer.words[1:]} But only {told}, so this is extrapolated: "
+        "hardly any sample shows how the two do at equal lengths."
+    )
+    return LengthAnswer("", printable(words, 900), answer.how)
 
 
 def _changes(task: TaskReport, other: int) -> tuple[list[float], tuple[list[int], list[int]]]:
@@ -114,7 +139,7 @@ def _led(names: tuple[str, str], lead: Lead, unit: str, reason: str | None) -> s
     return f"{first} leads {second} by {points} points, and how much of that is length cannot be said: {reason}."
 
 
-def answer_of(names: tuple[str, str], raw: Lead, equal: Lead, unit: str, how: str) -> LengthAnswer:
+def answer_of(names: tuple[str, str], raw: Lead, equal: Lead, unit: str, metric: str, how: str = "") -> LengthAnswer:
     """The sentence for two runs, of which the second leads by so much: as answers are, and at equal lengths."""
     behind, leader = names
     if raw.value < 0 or (raw.value == 0 and equal.value < 0):
@@ -123,7 +148,7 @@ def answer_of(names: tuple[str, str], raw: Lead, equal: Lead, unit: str, how: st
     length = figure(raw.value - equal.value, unit)
     around = interval(equal.low, equal.high, unit)
     within = f" ({around})" if around else ""
-    lead = f"the {points} points by which {leader} leads {behind}"
+    lead = f"the {points} points by which {leader} leads {behind} in {metric}"
     sure = equal.low is not None and equal.low > 0
     if equal.high is not None and equal.high < 0:
         against = f"{figure(-equal.value, unit)} ({interval(-equal.high, -(equal.low or 0.0), unit)})"

@@ -26,6 +26,16 @@ FEWEST_A_SIDE = 10
 """So many items must lie on either side of equal lengths, for a line must not be prolonged to there."""
 
 
+def within_twofold(first: ArrayLike, second: ArrayLike) -> int:
+    """How many items have two answers whose lengths differ less than :data:`WIDEST`.
+
+    >>> within_twofold([100, 100, 10], [150, 201, 1500])
+    1
+    """
+    lengths = [np.maximum(1.0, np.asarray(own, float)) for own in (first, second)]
+    return int((np.abs(np.log(lengths[1] / lengths[0])) < math.log(WIDEST)).sum())
+
+
 def change_at_equal_lengths(
     changes: ArrayLike, first: ArrayLike, second: ArrayLike, *, level: float = 0.95
 ) -> Estimate:

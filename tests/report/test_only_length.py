@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgebench.report.only_length import Lead, answer_of
+from judgebench.report.only_length import Lead, LengthAnswer, answer_of, as_far_as_lengths_meet
 
 NAMES = ("one", "other")
 
@@ -11,25 +11,32 @@ NAMES = ("one", "other")
     ("raw", "equal", "short", "words"),
     [
         ((28.41, 26, 31), (21.16, 18.26, 24.06), "Not only",
-         "Length explains 7.25 of the 28.41 points by which other leads one: with equal lengths it still leads by "
+         "Length explains 7.25 of the 28.41 points by which other leads one in rate: "
+         "with equal lengths it still leads by "
          "21.16 (18.26 – 24.06)."),
         ((-1.4, -2.82, 0.03), (-8.42, -12.64, -4.2), "No",
-         "Length explains none of the 1.40 points by which one leads other: with equal lengths it leads by 8.42 "
+         "Length explains none of the 1.40 points by which one leads other in rate: "
+         "with equal lengths it leads by 8.42 "
          "(4.20 – 12.64). The 1.40 points may themselves be chance (-0.03 to 2.82)."),
         ((5, 3, 7), (1, -1, 3), "Perhaps",
-         "Length explains 4.00 of the 5.00 points by which other leads one: with equal lengths it leads by the other "
+         "Length explains 4.00 of the 5.00 points by which other leads one in rate: "
+         "with equal lengths it leads by the other "
          "1.00 (-1.00 to 3.00), which may be chance."),
         ((5, 3, 7), (-0.5, -2, 1), "Perhaps",
-         "Length explains all of the 5.00 points by which other leads one: with equal lengths -0.50 are left "
+         "Length explains all of the 5.00 points by which other leads one in rate: "
+         "with equal lengths -0.50 are left "
          "(-2.00 to 1.00)."),
         ((5, 3, 7), (-4, -6, -2), "Yes",
-         "Length explains all of the 5.00 points by which other leads one: with equal lengths one leads by 4.00 "
+         "Length explains all of the 5.00 points by which other leads one in rate: "
+         "with equal lengths one leads by 4.00 "
          "(2.00 – 6.00)."),
         ((1, 0.5, 1.5), (2, -1, 5), "No",
-         "Length explains none of the 1.00 points by which other leads one: with equal lengths it leads by 2.00 "
+         "Length explains none of the 1.00 points by which other leads one in rate: "
+         "with equal lengths it leads by 2.00 "
          "(-1.00 to 5.00), which may be chance."),
         ((5, None, None), (4, None, None), "Perhaps",
-         "Length explains 1.00 of the 5.00 points by which other leads one: with equal lengths it leads by the other "
+         "Length explains 1.00 of the 5.00 points by which other leads one in rate: "
+         "with equal lengths it leads by the other "
          "4.00, which may be chance."),
     ],
     ids=["less", "gamed", "in-doubt", "gone", "turned", "more", "without-intervals"],
@@ -41,6 +48,19 @@ def test_one_sentence_says_it(
     words: str,
 ) -> None:
     """Seen from the run that leads as answers are; the same whichever of the two runs is named first."""
-    found = answer_of(NAMES, Lead(*raw), Lead(*equal), "percent", "x")
+    found = answer_of(NAMES, Lead(*raw), Lead(*equal), "percent", "rate", "x")
     assert (found.short, found.words) == (short, words)
-    assert answer_of(NAMES[::-1], Lead(*raw).turned(), Lead(*equal).turned(), "percent", "x") == found
+    assert answer_of(NAMES[::-1], Lead(*raw).turned(), Lead(*equal).turned(), "percent", "rate", "x") == found
+
+
+@pytest.mark.parametrize(("near", "pairs", "trusted"), [(29, 40, False), (30, 40, True), (54, 803, False)])
+def test_a_fit_that_extrapolates_has_no_short_answer(near: int, pairs: int, trusted: bool) -> None:
+    """With fewer than 30 pairs of like length, or a tenth, a metric at equal lengths says what no sample shows."""
+    answer = LengthAnswer("No", "Length explains none of it.", "lc beside raw")
+    found = as_far_as_lengths_meet(answer, "lc", [100] * pairs, [150] * near + [1500] * (pairs - near))
+    told = f"{near} of {pairs} pairs of answers differ less than twofold in length"
+    if trusted:
+        assert found == LengthAnswer("No", answer.words, f"lc beside raw; {told}")
+    else:
+        assert found.short == ""
+        assert found.words.startswith(f"By lc: length explains none of it. But only {told}, so this is extrapolated")
