@@ -639,6 +639,7 @@ def _difference(
         relative_low=gain.low if gain else None,
         relative_high=gain.high if gain else None,
         n=first.n_clusters,
+        counted=(len(first.counted), len(second.counted)),
         reason="; ".join(reasons((f"no {name}", why) for name, why in missing.items())) or None,
         withheld={name: why for name, why in missing.items() if why is not None},
     )

@@ -46,6 +46,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     relative_high: float | None
     n: int
     """Items that vary independently."""
+    counted: tuple[int, int] | None = None
+    """How many of these count in the first value and in the second; fewer where a metric leaves out, say, empty
+    answers."""
     reason: str | None
     """Why numbers are missing, in one line."""
     withheld: dict[str, str] = {}

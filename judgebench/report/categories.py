@@ -93,7 +93,7 @@ def _cell(
     if score is None or score.value is None:
         return None
     around = "" if score.low is None or score.high is None else f"{interval(score.low, score.high, score.unit)}, "
-    listed = task.list_of(group, score.n + score.n_missing, run=task.runs[place], s="value")
+    listed = task.list_of(score.metric, group, score.n + score.n_missing, run=task.runs[place], s="value")
     return HeatCell(
         value=figure(score.value, score.unit),
         told=f"{around}n {score.n}",

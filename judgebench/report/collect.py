@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from judgebench.analysis.comparison import compare
+from judgebench.analysis.comparison import compare, official_files, sums_of
 from judgebench.analysis.comparison_records import Adjust, Comparison
 from judgebench.analysis.item_records import Sample
 from judgebench.analysis.item_values import Measure
 from judgebench.analysis.samples import OpenTask, samples
 from judgebench.data.sources import SourceFinder
 from judgebench.display import printable
-from judgebench.errors import ModelError, UsageError
+from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.records import Example
 from judgebench.report.address import address
 from judgebench.report.lengths import tenths
@@ -120,6 +120,15 @@ class TaskReport:
         return None if self.measure is None else self.opened[run].measures.get(self.measure)
 
     @cached_property
+    def left_out(self) -> Sequence[Mapping[str, Set[str]]]:
+        """The samples that have a value and yet no part in a metric, such as empty answers: by metric, run by run."""
+        return [dict(_left_out(opened, self.measure_of(run))) for run, opened in enumerate(self.opened)]
+
+    def leaves_out(self, metric: str) -> bool:
+        """Whether a metric is of fewer samples than have a value in one of the runs."""
+        return any(metric in own for own in self.left_out)
+
+    @cached_property
     def doubted(self) -> Sequence[Mapping[str, Set[str]]]:
         """The samples that each check of a run's integrity found, run by run."""
         return [{check: set(names) for check, names in _doubted(opened)} for opened in self.opened]
@@ -139,11 +148,17 @@ class TaskReport:
         """How many samples each group has; numbers may have further groups, such as the turns of all samples."""
         return Counter(group for own in self.grouped.values() for group in own)
 
-    def list_of(self, group: str | None, n: int, **settings: str | int) -> "SampleList":
-        """The list of the samples behind a number of a group, of ``n`` samples if it counts these."""
+    def list_of(self, metric: str, group: str | None, n: int, **settings: str | int) -> "SampleList":
+        """The list of the samples behind a number of a group, of ``n`` samples if it counts these.
+
+        Of a metric that leaves samples out the list says which these are.
+        """
         known = group if group is not None and group in self.sizes else ""
         size = self.sizes[known] if known else len(self.examples)
-        return SampleList(address("samples", self.label, **settings, cat=known), n if n == size else 0)
+        return SampleList(
+            address("samples", self.label, **settings, cat=known, of=metric if self.leaves_out(metric) else ""),
+            n if n == size else 0,
+        )
 
     def outcomes(self, run: int) -> Mapping[str, str]:
         """How each sample ended for one of the runs, where it ended in a win, a tie or a loss, or passed or failed."""
@@ -267,6 +282,28 @@ def _labelled(tasks: Sequence[TaskReport]) -> tuple[TaskReport, ...]:
         replace(task, label=f"{task.label} ({task.protocol_hash[7:15]})") if labels.count(task.label) > 1 else task
         for task in tasks
     )
+
+
+def _left_out(opened: OpenTask, measure: Measure | None) -> Iterator[tuple[str, Set[str]]]:
+    known = set() if measure is None else {name for name, value in measure.values.items() if value is not None}
+    scores = [one for one in opened.task.scores if one.group is None and one.value is not None and one.n < len(known)]
+    if not scores or opened.code is None:
+        return
+    try:
+        rows = [row for row in opened.rows if row.value is not None]
+        sums = sums_of(opened.task, list(opened.examples.values()), rows, official_files(offline=True))
+    except JudgebenchError:  # such as an official file that cannot be had here
+        return
+    for score in scores:
+        own = sums.get((score.metric, None))
+        counted = None if own is None else set(own.counted.tolist())
+        missing = {name for name in known if counted is not None and _item(opened, name) not in counted}
+        if missing:
+            yield score.metric, missing
+
+
+def _item(opened: OpenTask, name: str) -> str:
+    return opened.examples[name].item or name if name in opened.examples else name
 
 
 def _doubted(opened: OpenTask) -> Iterator[tuple[str, list[str]]]:

@@ -88,7 +88,7 @@ def ladder(report: Report, task: TaskReport, compared: TaskComparison | None) ->
         before, after = number > 0 and joined[number - 1], number < len(joined) and joined[number]
         assert score.value is not None
         name, value = report.names[run], figure(score.value, score.unit)
-        samples = task.list_of(None, score.n + score.n_missing, run=run, s="value")
+        samples = task.list_of(score.metric, None, score.n + score.n_missing, run=run, s="value")
         mark = Mark(run, score.value, score.low, score.high, f"{name}: {value}", samples.href)
         rungs.append(
             Rung(

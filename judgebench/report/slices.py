@@ -276,6 +276,14 @@ class Columns:
                 self.labels.setdefault(label, len(self.labels))
         return sorted(self.labels[label] for label in found if label in self.labels)
 
+    def _out(self, run: int) -> dict[str, list[int]]:
+        """The places of the samples that metrics leave out."""
+        places = {name: place for place, name in enumerate(self.ids)}
+        return {
+            metric: sorted(places[name] for name in names if name in places)
+            for metric, names in self.task.left_out[run].items()
+        }
+
     def index(self) -> dict[str, Any]:
         """The columns as the page reads them."""
         return {
@@ -290,6 +298,7 @@ class Columns:
             "items": self.items,
             "parts": self.parts,
             "values": self.values,
+            "out": [self._out(run) for run in range(len(self.task.runs))],
             "outcomes": self.outcomes,
             "flags": self.flags,
             "lengths": self.lengths,

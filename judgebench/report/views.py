@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
+from msgspec import structs
 
 from judgebench.analysis.comparison_records import Difference, TaskComparison
 from judgebench.analysis.samples import OpenTask
@@ -24,6 +25,7 @@ from judgebench.report.published import Published, published_values
 from judgebench.run.reading import Progress
 
 OUTCOMES = ("win", "tie", "loss", "passed", "failed")
+ADJUSTED = {"holm": "Holm", "bh": "BH"}
 MOST_COLUMNS = 4
 """More runs are the rows of the summary's tables, not their columns."""
 
@@ -39,6 +41,8 @@ class ScoreCell:
     """Where its samples are."""
     n: int = 0
     """How many these are: those with a value, and those that lack one."""
+    counted: str = ""
+    """Of how many samples the number is, where that is not the same in every run."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
         ScoreRow(
             metric=metric,
             group=group or "",
-            cells=tuple(_cell(task, number, scores.get((metric, group))) for number, scores in enumerate(by_run)),
+            cells=_cells(task, [scores.get((metric, group)) for scores in by_run]),
             difference=_difference(compared.get((metric, group))),
             plot=_plot(report, task, scales.get(units[metric, group]), metric, group, by_run, published),
             axis=axis(scale, unit, named=True)
@@ -221,6 +225,17 @@ def judges_of(task: TaskReport) -> str:
     return "judge " + printable(", ".join(dict.fromkeys(models)), 200)
 
 
+def _cells(task: TaskReport, scores: Sequence[Score | None]) -> tuple[ScoreCell, ...]:
+    cells = [_cell(task, number, score) for number, score in enumerate(scores)]
+    known = [score for score in scores if score is not None and score.value is not None]
+    if len({score.n for score in known}) < 2:
+        return tuple(cells)
+    return tuple(
+        replace(cell, counted=f"n {score.n:,}") if score in known and score is not None else cell
+        for cell, score in zip(cells, scores, strict=True)
+    )
+
+
 def _cell(task: TaskReport, number: int, score: Score | None) -> ScoreCell:
     if score is None:
         return ScoreCell("–", told="not in this run")
@@ -228,7 +243,7 @@ def _cell(task: TaskReport, number: int, score: Score | None) -> ScoreCell:
     around = "" if score.low is None or score.high is None else interval(score.low, score.high, score.unit)
     reason = score.reason or ""
     settings: dict[str, str | int] = {"run": task.runs[number]} if len(task.runs) > 1 else {}
-    listed = task.list_of(score.group, score.n + score.n_missing, **settings, s="value")
+    listed = task.list_of(score.metric, score.group, score.n + score.n_missing, **settings, s="value")
     return ScoreCell(
         value=figure(score.value, score.unit),
         around=around,
@@ -332,8 +347,21 @@ def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]
     first, second, sure = report.names[one.first], report.names[one.second], ""
     if one.low is not None and one.high is not None:
         sure = f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}"
-    words = f"{task.label}: {second} less {first}, {one.metric} {_difference(one)}{sure}; {one.n:,} items{now}"
+    assert one.difference is not None
+    ahead, behind, turned = (second, first, one) if one.difference >= 0 else (first, second, _turned(one))
+    said = "leads" if one.difference else "does as well as"
+    words = (
+        f"{task.label}: {ahead} {said} {behind}, {one.metric} {_difference(turned)}{sure}; "
+        f"{_n_of(turned).replace(' | ', ' and ')} items{now}"
+    )
     yield printable(words, 400)
+
+
+def _turned(one: Difference) -> Difference:
+    """The same difference from the other run's side."""
+    ends = [None if end is None else -end for end in (one.difference, one.high, one.low)]
+    counted = None if one.counted is None else one.counted[::-1]
+    return structs.replace(one, difference=ends[0], low=ends[1], high=ends[2], counted=counted)
 
 
 @dataclass(frozen=True)
@@ -370,6 +398,7 @@ def doubts(report: Report) -> Iterator[Doubt]:
                 yield Doubt(told, address("samples", task.label, run=run))
             elif not opened.task.scores:
                 yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"))
+            yield from _left_out(task, place, name)
             for finding in opened.task.findings:
                 if finding.flagged:
                     listed = finding.check if task.doubted[place].get(finding.check) else ""
@@ -380,6 +409,23 @@ def doubts(report: Report) -> Iterator[Doubt]:
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
         yield Doubt(printable(words, 500), address("compare"))
     yield from (Doubt(printable(note, 500), address("runs")) for note in report.notes)
+
+
+def _left_out(task: TaskReport, place: int, name: str) -> Iterator[Doubt]:
+    """Samples that count in the measure by which they are listed, and not in other numbers."""
+    by_names: dict[frozenset[str], list[str]] = {}
+    for metric, names in task.left_out[place].items():
+        by_names.setdefault(frozenset(names), []).append(metric)
+    measure = task.measure_of(place)
+    if measure is None:
+        return
+    for names, metrics in by_names.items():
+        values = {measure.values[one] for one in names}
+        worth = f" as {figure(next(iter(values)), measure.unit)} each" if len(values) == 1 and len(names) > 1 else ""
+        empty = names <= task.doubted[place].get("empty_output", set())
+        what = counted(len(names), "empty answer" if empty else "sample with a value")
+        words = f"{task.label}, {name}: {what} not in {', '.join(metrics)}, but counted in {measure.name}{worth}"
+        yield Doubt(printable(words, 500), address("samples", task.label, run=task.runs[place], of=metrics[0], f="out"))
 
 
 def so_far_in_words(progress: Progress) -> str:
@@ -445,7 +491,10 @@ class DifferenceRow:
     difference: str
     around: str
     p: str
-    n: int
+    n: str
+    """Of how many samples the two values are."""
+    values: tuple[str, str]
+    """Of both runs, over the samples that both have; empty where they are not known."""
     plot: Markup
     axis: Markup
     """Under the last row of a unit."""
@@ -467,6 +516,10 @@ class Compared:
     ranks: tuple[tuple[str, str, str], ...]
     """Metric, run, and the ranks that it may have; of more than two runs."""
     reasons: tuple[str, ...]
+    adjusted: str
+    """How p-values are adjusted, in a word; empty if they are not."""
+    unlike_n: str
+    """The metrics whose values are of unlike numbers of samples."""
 
 
 def compared(report: Report) -> list[Compared]:
@@ -490,6 +543,8 @@ def _compared(report: Report, task: TaskReport) -> Compared:
             if one.group is None
         ),
         reasons=tuple(f"{what}: {why}" for what, why in (found.not_compared if found else ())),
+        adjusted=ADJUSTED.get(report.comparison.adjust, "") if report.comparison else "",
+        unlike_n=" and ".join(dict.fromkeys(one.metric for one in differences if len(set(one.counted or ())) > 1)),
     )
 
 
@@ -507,7 +562,7 @@ def _difference_rows(report: Report, task: TaskReport, differences: Sequence[Dif
     for one in sorted(differences, key=lambda one: order.index(one.unit)):
         group, plot, under = one.group or "", Markup(""), Markup("")
         sizes = listed[task.runs.index(one.second)]
-        href = task.list_of(group, 0, run=one.first, vs=one.second, v="both", s="delta").href
+        href = task.list_of(one.metric, group, 0, run=one.first, vs=one.second, v="both", s="delta").href
         if one.difference is not None:
             words = f"{one.metric}{f' {group}' if group else ''}: {_difference(one)}"
             mark = Mark(one.second, one.difference, one.low, one.high, words, href)
@@ -519,13 +574,20 @@ def _difference_rows(report: Report, task: TaskReport, differences: Sequence[Dif
             runs=f"{report.names[one.second]} less {report.names[one.first]}",
             difference=figure(one.difference, one.unit, signed=True),
             around="" if one.low is None or one.high is None else interval(one.low, one.high, one.unit, signed=True),
-            p="" if one.p_adjusted is None else p_value(one.p_adjusted).removeprefix("p "),
-            n=one.n,
+            p="" if one.p_adjusted is None else p_value(one.p_adjusted).removeprefix("p ").removeprefix("= "),
+            n=_n_of(one),
+            values=(figure(one.first_value, one.unit), figure(one.second_value, one.unit)),
             plot=plot,
             axis=under,
             href=href if sizes[""] else "",
             listed=sizes[group if group in task.sizes else ""],
         )
+
+
+def _n_of(one: Difference) -> str:
+    """How many samples count, in each of the two values where they are not as many."""
+    first, second = one.counted or (one.n, one.n)
+    return f"{first:,}" if first == second else f"{first:,} | {second:,}"
 
 
 def _sizes_of(task: TaskReport, names: Sequence[str]) -> Counter[str]:

@@ -74,6 +74,11 @@ class ClusterTotals:
         return len(self.clusters)
 
     @property
+    def counted(self) -> NDArray[np.generic]:
+        """The clusters with a part in the value: those that have a denominator other than 0."""
+        return self.clusters[self.denominator.any(axis=1)]
+
+    @property
     def value(self) -> float | None:
         """The statistic; ``None`` if a term has no rows, or rows of denominator 0."""
         total = self.denominator.sum(axis=0)

@@ -145,21 +145,41 @@ def test_the_length_view_begins_with_its_answer(place: Path) -> None:
 
 
 def test_differences_are_those_of_compare(place: Path) -> None:
-    """Each difference with its interval, adjusted p and n, to the printed digit."""
+    """Each difference with both values, its interval, adjusted p and n, to the printed digit."""
     rows = Rows((place / "report.html").read_text()).found["view-compare"]
-    shown = {tuple(row[:4]) for row in rows if len(row) > 4}
+    shown = {(row[0], *row[1:6]) for row in rows if len(row) > 5}
     record = json.loads(judgebench(["compare", "one", "other", "--format", "json"], cwd=place).stdout)
     listed = [one for task in record["tasks"] for one in task["differences"]]
     for one in listed:
         ends = one["low"], one["high"]
         assert (
             f"{one['group']} {one['metric']}" if one["group"] else one["metric"],
+            *(figure(one[value], one["unit"]) for value in ("first_value", "second_value")),
             figure(one["difference"], one["unit"], signed=True)
             + ("" if ends[0] is None else f" ({interval(*ends, one['unit'], signed=True)})"),
-            "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p "),
+            "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p ").removeprefix("= "),
             str(one["n"]),
         ) in shown
     assert len(listed) > 5
+
+
+def test_samples_that_a_number_leaves_out_are_counted_and_named(tmp_path: Path) -> None:
+    """WildBench's score is without empty answers, which its micro average counts: both n are told, and the list."""
+
+    def emptied(place: int, row: dict[str, Any]) -> None:
+        row["outputs"] = row["outputs"] if place else [""]
+
+    words = ["eval", "-q", "--model", "builtin:tiny", "--judge", "builtin:tiny", "--tasks", "wildbench"]
+    judgebench([*words, "--starter", "--limit", 4, "--out", "full"], cwd=tmp_path)
+    shutil.copytree(tmp_path / "full", tmp_path / "empty")
+    rewrite(tmp_path / "empty/wildbench/generations.jsonl", emptied)
+    judgebench(["score", "empty"], cwd=tmp_path)
+    judgebench(["report", "full", "empty", "--html", "r.html"], cwd=tmp_path)
+    page = unescape((tmp_path / "r.html").read_text())
+    assert "4 | 3" in page
+    assert "1 empty answer not in wb_score, " in page
+    (index,) = unpacked(blocks(page)["index"])["tasks"]
+    assert [len(own.get("wb_score", ())) for own in index["out"]] == [0, 1]
 
 
 def test_what_explains_the_numbers_is_that_of_explain(place: Path) -> None:

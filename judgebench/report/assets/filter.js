@@ -50,7 +50,12 @@ export function change(task, place, run, vs) {
   return a == null || b == null ? null : b - a;
 }
 
-const CHOOSING = ["run", "vs", "v", "f", "cat", "q", "in", "m", "l", "w", "lab", "s"];
+/** Whether a sample that has a value has no part in a metric. @param {any} task @param {number} place @param {number} run @param {string} metric */
+export function isLeftOut(task, place, run, metric) {
+  return Object.hasOwn(task.out[run], metric) && task.out[run][metric].includes(place);
+}
+
+const CHOOSING = ["run", "vs", "v", "f", "cat", "q", "in", "m", "l", "w", "lab", "s", "of"];
 const MOST_KEPT = 4;
 /** The last choices: a list and each sample that is opened from it ask for the same. @type {Map<string, {task: any, places: number[]}>} */
 const choices = new Map();
@@ -98,7 +103,7 @@ function choose(/** @type {any} */ task, /** @type {Map<string, string>} */ sett
     if (cell.length === 2 && (vs < 0 || outcome(task, place, run) !== cell[0] || outcome(task, place, vs) !== cell[1])) continue;
     if (tenth >= 0 && task.tenths[run][place] !== tenth) continue;
     if (verdict && !ended(task, place, run, vs, verdict)) continue;
-    if (doubt && !doubtful(task, place, run, doubt)) continue;
+    if (doubt && !doubtful(task, place, run, doubt, settings.get("of") || "")) continue;
     if (settings.get("lab") && !task.said[run][place].includes(label)) continue;
     if (wrote && !wroteSo(task, place, run, vs, wrote)) continue;
     if (words && !`${task.ids[place]}\n${task.prompts[place]}`.toLowerCase().includes(words)) continue;
@@ -142,8 +147,9 @@ function ended(task, place, run, vs, verdict) {
   return outcome(task, place, run) === verdict;
 }
 
-/** What there is to doubt about a sample. @param {any} task @param {number} place @param {number} run @param {string} doubt */
-function doubtful(task, place, run, doubt) {
+/** What there is to doubt about a sample. @param {any} task @param {number} place @param {number} run @param {string} doubt @param {string} metric */
+function doubtful(task, place, run, doubt, metric) {
+  if (doubt === "out") return isLeftOut(task, place, run, metric);
   if (doubt === "none") return task.values[run][place] == null;
   return Boolean(task.flags[run][place] & bitsOf(doubt));
 }

@@ -1,6 +1,6 @@
 // @ts-check
 import { address, el, figure, literally, visible, withMarks } from "./core.js";
-import { bitsOf, change, chosen, DOUBTS, endOf, endsOf, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
+import { bitsOf, change, chosen, DOUBTS, endOf, endsOf, isLeftOut, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
 import { sliceText } from "./data.js";
 import { SCOPES, textsOf } from "./search.js";
 
@@ -154,7 +154,7 @@ function row(report, task, place, at, columns, settings, current) {
     const said = outcome(task, place, run);
     const value = task.values[run][place];
     const word = endOf(task, place, run);
-    return el("span", { role: "cell", class: `number ${said}` }, SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (word)], " ", el("span", { class: "word" }, word), " ", figure(value));
+    return el("span", { role: "cell", class: `number ${said}` }, isLeftOut(task, place, run, settings.get("of") || "") ? el("span", { class: "quiet", title: `not in ${settings.get("of")}` }, "not counted ") : null, SYMBOLS[/** @type {keyof typeof SYMBOLS} */ (word)], " ", el("span", { class: "word" }, word), " ", figure(value));
   });
   if (columns.length > 1) {
     const moved = change(task, place, columns[0], columns[1]);
@@ -228,7 +228,8 @@ function filters(report, task, settings, go) {
     ["integrity", "answer in doubt (integrity)"],
     ...Object.entries(DOUBTS).map(([name, [, words]]) => [name, words]),
     ["none", "no value"],
-  ].filter(([name]) => !name || (name === "none" ? settings.get("f") === name || task.values.some((/** @type {any[]} */ own) => own.includes(null)) : there(name) && (name !== "pairs" || settings.get("f") === name)));
+    ["out", `not in ${settings.get("of") || "a number"}`],
+  ].filter(([name]) => !name || (name === "out" ? settings.get("of") : (name === "none" ? settings.get("f") === name || task.values.some((/** @type {any[]} */ own) => own.includes(null)) : there(name) && (name !== "pairs" || settings.get("f") === name))));
   const scopes = [["", "everywhere"], ...Object.entries(SCOPES)];
   const orders = [
     ["", "as in the benchmark"],
@@ -262,7 +263,9 @@ function filters(report, task, settings, go) {
     several ? select("vs", "Against", names, String(task.runs[1])) : null,
   ];
   const against = names.find(([number]) => number === (settings.get("vs") || String(task.runs[1])))?.[1];
+  const outOf = (/** @type {number} */ number, /** @type {number} */ at) => [report.runs[number].name, task.ids.filter((/** @type {string} */ _, /** @type {number} */ place) => isLeftOut(task, place, at, settings.get("of") || "")).length];
   const special = [
+    settings.get("of") ? `behind ${settings.get("of")}; values are ${task.measure}, in which all count; not in ${settings.get("of")}: ${task.runs.map(outOf).map(([name, n]) => `${n} of ${name}`).join(", ")}` : "",
     settings.get("m") ? `only ${settings.get("m")?.replace(">", " \u2192 ")}` : "",
     tenthOf(settings) >= 0 ? `only tenth ${tenthOf(settings) + 1} of 10 by length, the shortest first` : "",
     settings.get("lab") ? `only with a verdict ${settings.get("lab")}` : "",
