@@ -35,6 +35,7 @@ def calibration(report: Report, task: TaskReport) -> Panel:
         "share of verdicts confirmed in the other order",
         "how sure the judge was (0: a tie, 1: certain)",
         ("run", "how sure", "confirmed", "low", "high", "samples"),
+        notes=tuple(_about_levels(report, task, by_run)),
     )
 
 
@@ -74,6 +75,7 @@ def _panel(
     across: str,
     columns: tuple[str, ...],
     under: Sequence[Markup] = (),
+    notes: tuple[str, ...] = (),
 ) -> Panel:
     named = [(run, report.names[run], points) for run, points in zip(task.runs, by_run, strict=True) if points]
     series = [Series(run, name, [point[:4] for point in points]) for run, name, points in named]
@@ -93,12 +95,23 @@ def _panel(
         [(name, *point) for _, name, points in named for point in points],
         legend=task.runs,
         intervals=frozenset({LEVEL}),
-        notes=tuple(
+        notes=notes
+        + tuple(
             f"{task.label}: not in the figure, for want of verdicts: {report.names[run]}"
             for run, points in zip(task.runs, by_run, strict=True)
             if not points
         ),
     )
+
+
+def _about_levels(report: Report, task: TaskReport, by_run: Sequence[Sequence[Point]]) -> Iterator[str]:
+    yield f"{task.label}: pairs whose first verdict is a tie are left out, because no order could confirm a winner"
+    for run, points in zip(task.runs, by_run, strict=True):
+        if len(points) == 1:
+            yield (
+                f"{task.label}: the judge of {report.names[run]} never said how sure it was, or always the same, so "
+                "that its one mark says nothing of calibration"
+            )
 
 
 def _confirmed(opened: OpenTask) -> Iterator[Point]:

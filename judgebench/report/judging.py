@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from judgebench.analysis.samples import share_of, swapped_games
-from judgebench.display import percent, printable
+from judgebench.display import counted, percent, printable
 from judgebench.records import Judgement, Verdict
 from judgebench.report.address import address
 from judgebench.report.collect import Report, TaskReport, label_of
@@ -139,7 +139,7 @@ def _of_orders(label: str, run: int, tally: _Tally) -> Iterator[Fact]:
         ("of these, have a tie in one order", [game for game in changed if not game.reverses], "tied"),
     ):
         apart = len({game.example_id for game in games})
-        told = f"{len(games):,} pairs of games, in {apart:,} samples"
+        told = f"{counted(len(games), 'pair')} of games, in {counted(apart, 'sample')}"
         yield Fact(words, told, address("samples", label, run=run, f=doubt) if games else "", apart)
 
 
@@ -150,7 +150,7 @@ def _of_judges(label: str, run: int, tally: _Tally) -> Iterator[Fact]:
         yield Fact("judges see the same winner", f"{percent(1 - unlike / len(several), 1)} of {len(several):,} samples")
         yield Fact(
             "judges see other winners",
-            f"{unlike:,} samples",
+            counted(unlike, "sample"),
             address("samples", label, run=run, f="judges") if unlike else "",
             unlike,
         )

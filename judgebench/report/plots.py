@@ -313,7 +313,7 @@ def sorted_changes(changes: Sequence[float], parts: Sequence[Part], title: str, 
         Markup('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(coord(height / 2)),
         *(
             Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(*placed)
-            for placed in (("0", "12", "start", f"+{most:.3g}"), ("100%", coord(height - 2), "end", f"-{most:.3g}"))
+            for placed in (("100%", "12", "end", f"+{most:.3g}"), ("0", coord(height - 2), "start", f"-{most:.3g}"))
         ),
     ]
     start = 0.0

@@ -170,6 +170,10 @@ function row(report, task, place, at, columns, settings, current) {
     el("span", { role: "cell", class: "group", title: visible(groups) }, visible(groups)),
     cells,
   );
+  made.addEventListener("click", (event) => {
+    // What is being selected is not left.
+    if (!(/** @type {Element} */ (event.target).closest("a")) && !getSelection()?.toString()) link.click();
+  });
   // A row stands where it belongs among all rows, whether those exist or not.
   made.style.top = `${at * ROW}px`;
   return made;

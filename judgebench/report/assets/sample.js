@@ -268,7 +268,7 @@ function repliesOf(task, shared, part, one, raw, open) {
   return [
     one.replies.map((/** @type {any} */ reply, /** @type {number} */ at) => el("details", { open: open && at === last }, el("summary", {}, one.replies.length > 1 ? `reply ${at + 1} of ${one.replies.length}` : "the judge's words"), replied(reply, raw))),
     one.prompts.map((/** @type {any} */ messages, /** @type {number} */ at) => el("details", { class: "asked" }, el("summary", {}, one.prompts.length > 1 ? `what the judge was sent (${at + 1})` : "what the judge was sent", one.told ? el("span", { class: "quiet" }, ` ${visible(one.told)}`) : null), messages.map(([role, pieces]) => el("div", {}, el("p", { class: "quiet" }, visible(role)), el("div", { class: "text", dir: "auto" }, textNodes(joined(task, shared, part, pieces))))))),
-    one.prompts.length || !one.told ? null : el("p", { class: "quiet" }, visible(one.told)),
+    one.prompts.length || !one.told ? null : el("p", { class: "quiet" }, `What the judge was sent: ${visible(one.told)}`),
   ];
 }
 
