@@ -455,7 +455,7 @@ class CallStore:
     def _commit(self, rows: list[_FinishedCall]) -> None:
         if not rows:
             return
-        problem = None
+        problem: JudgebenchError | None = None
         try:
             with transaction(self._writer):
                 self._writer.executemany(
@@ -466,6 +466,11 @@ class CallStore:
             self.claims.release(row.key for row in rows)
         except sqlite3.Error as error:
             problem = self.problem("written", error)
+        except Exception as error:  # whatever it is, the calls wait for this thread and would wait for ever
+            problem = JudgebenchError(
+                f"The call store {self.path} could not write what a model returned: {type(error).__name__}: {error}. "
+                f"This is a fault of judgebench, or of the package that brings the model's backend."
+            )
         _tell(rows, problem)
 
     def _book(self, rows: Sequence[_FinishedCall]) -> None:

@@ -223,6 +223,17 @@ def test_a_full_disk_reaches_the_caller_and_the_store_goes_on(store: CallStore) 
     assert rows(store.path) == {2}
 
 
+def test_whatever_stops_a_commit_reaches_the_caller(store: CallStore) -> None:
+    """A bill that cannot be written is the fault of whoever made it: the caller hears of it, and the thread goes on."""
+    done: SimpleQueue[JudgebenchError | None] = SimpleQueue()
+    bill = Bill(run="run", model="m", identity={"not": "a text"})  # type: ignore[arg-type]
+    store.put(b"k" * 32, bill, Completion(text="x"), done.put)
+    error = done.get(timeout=PATIENCE_SECONDS)
+    assert "TypeError: unhashable type" in str(error)
+    assert put(store, 2) is None
+    assert rows(store.path) == {2}
+
+
 def test_a_locked_store_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that holds the lock for ever makes an error after the timeout, not a hang."""
     monkeypatch.setattr(databases, "LOCK_TIMEOUT_SECONDS", 0.1)

@@ -246,6 +246,12 @@ def _opened(spec: ModelSpec, settings: OpenSettings, arguments: Mapping[str, Any
             f"the backend {backend.name!r} must return a judgebench.models.Model, but its object for {spec.text} "
             f"lacks {', '.join(missing)}"
         )
+    untold = [name for name in ("name", "identity") if not (isinstance(text := getattr(model, name), str) and text)]
+    if untold:
+        raise UsageError(
+            f"the backend {backend.name!r} must return a model whose name and identity are texts, but for {spec.text} "
+            f"{' and '.join(untold)} is {getattr(model, untold[0])!r}"
+        )
     if model.local != backend.local:
         raise UsageError(
             f"the backend {backend.name!r} says local={backend.local}, but its model {spec.text} says "
