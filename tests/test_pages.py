@@ -45,6 +45,7 @@ RUN_ELSEWHERE = {
     "judges": "judges/test_page.py",
     "labels": "cli/test_labels_page.py",
     "large-runs": "models/test_call_parts.py",
+    "own-backend": "models/opening/test_own_backend.py",
     "own-benchmarks": "kinds/test_docs.py",
     "providers": "models/opening/test_providers.py",
     "releasing": "test_release.py",
