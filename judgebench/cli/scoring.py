@@ -7,6 +7,7 @@ import typer
 
 from judgebench.cli import Verbose, options
 from judgebench.cli.layout_options import takes_layout
+from judgebench.cli.remarks import remark
 from judgebench.cli.rendering import Format
 from judgebench.errors import Incomplete
 from judgebench.exchange.layout import Layout
@@ -20,8 +21,8 @@ def score(
         list[str],
         typer.Option(
             "--tasks",
-            help="Print only these tasks, with other options if any are given, such as "
-            "alpacaeval:upstream_compat=true; all are scored. Or the path of your own task, if it was made with one.",
+            help="Print only these tasks; all are scored. Options, such as alpacaeval:upstream_compat=true, stay with "
+            "the run. Or the path of your own task, if it was made with one.",
             metavar="T1,T2|PATH",
         ),
     ] = [],  # noqa: B006 - typer reads the default and copies it
@@ -59,7 +60,14 @@ def score(
     settled = ",".join([*filter(None, [files]), *(spec.text for spec in asked)])
     given = {"tasks": settled, "labels": labels, "bridge": bridge, "level": level, "think_tags": think_tags}
     settings = settings_from_flags({**given, "mirror": mirror, "offline": offline, "unsafe_local": unsafe_local})
+    before = folder.require_manifest()
     results, manifest = score_run(folder, settings, force=force), folder.require_manifest()
+    for key, task_manifest in manifest.tasks.items():
+        if task_manifest.options != before.tasks[key].options:
+            remark(
+                f"{run} has its scores of {task_manifest.label} from now on, for every command, in place of those of "
+                f"{before.tasks[key].label}; give the option its former value to go back"
+            )
     print_results(
         *of_tasks(results, manifest, [spec.name for spec in parse_specs(task)] if task else ()),
         as_json=json,

@@ -14,7 +14,7 @@ from judgebench.judges.text import OTHER_JUDGES
 from judgebench.kinds.judging import judge_name
 from judgebench.kinds.phrases import with_phrases
 from judgebench.kinds.task_files import Prompt, TaskFile, read_task_file
-from judgebench.task import Task
+from judgebench.task import Task, differing
 
 
 def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable[..., Task]]:
@@ -32,7 +32,7 @@ def factory_of(path: Path, *, bundled: bool = False) -> tuple[TaskFile, Callable
             with_phrases(chosen, task),
             versions=chosen.versions,
             code_hashes=chosen.code_hashes,
-            options=chosen.chosen,
+            options=differing(chosen.chosen, chosen.usual_options),
             option_help={name: option.about for name, option in chosen.all_options.items()},
             other_judges=_other_judges(chosen),
             named_judges=_named_judges(chosen) if task.judge_models else (),

@@ -283,7 +283,7 @@ class TaskFile:
             parts += [{"version": edition}, self.keys.editions[edition]]
         else:
             parse_version(version, (self.keys.version,), self.name)
-        parts += [option.values[chosen.get(name, next(iter(option.values)))] for name, option in known.items()]
+        parts += [option.values[chosen.get(name, self.usual_options[name])] for name, option in known.items()]
         parts += [option.values[chosen[name]] for name, option in self._of_kind.items() if name in chosen]
         table: dict[str, Any] = {}
         for part in parts:
@@ -296,6 +296,11 @@ class TaskFile:
     def all_options(self) -> Mapping[str, Option]:
         """The options of the file and those of its kind."""
         return {**self._of_kind, **self.keys.options}
+
+    @property
+    def usual_options(self) -> dict[str, str]:
+        """The value of each of the file's own options that holds if none is chosen."""
+        return {name: next(iter(option.values)) for name, option in self.keys.options.items()}
 
     @property
     def _of_kind(self) -> Mapping[str, Option]:

@@ -466,7 +466,7 @@ class CallStore:
             self.claims.release(row.key for row in rows)
         except sqlite3.Error as error:
             problem = self.problem("written", error)
-        except Exception as error:  # whatever it is, the calls wait for this thread and would wait for ever
+        except Exception as error:  # noqa: BLE001 - the calls wait for this thread, and would wait for ever
             problem = JudgebenchError(
                 f"The call store {self.path} could not write what a model returned: {type(error).__name__}: {error}. "
                 f"This is a fault of judgebench, or of the package that brings the model's backend."

@@ -344,6 +344,15 @@ def parse_options(given: Mapping[str, str], allowed: Mapping[str, Callable[[str]
     return parsed
 
 
+def differing(chosen: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that change something: an option that is given its default makes no other protocol.
+
+    >>> differing({"order": "seeded", "seed": 3}, {"order": "seeded", "seed": 0})
+    {'seed': 3}
+    """
+    return {name: value for name, value in chosen.items() if name not in defaults or value != defaults[name]}
+
+
 def switch(text: str) -> bool:
     """Convert an option that is on or off."""
     values = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}

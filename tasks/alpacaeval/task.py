@@ -20,7 +20,18 @@ import msgspec
 
 from judgebench.judges.orders import candidate_share, games, seeded_switch
 from judgebench.records import Answer, Case, Example, ExampleScore, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, positive, switch
+from judgebench.task import (
+    Fetch,
+    Generations,
+    Task,
+    TaskData,
+    differing,
+    one_of,
+    parse_options,
+    parse_version,
+    positive,
+    switch,
+)
 from judgebench.task.answers import import_answers, text_answers
 from judgebench.task.items import read_items
 from judgebench.task.metric import by_example
@@ -112,7 +123,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="alpacaeval",
         version=version,
         versions=tuple(EDITIONS),
-        options=settings,
+        options=differing(settings, {"order": "seeded", "seed": 0, "upstream_compat": False}),
         metrics=METRICS,
         judge_models={} if model is None else {judge: model},
         named_judges=named_judges(),

@@ -29,7 +29,7 @@ from judgebench.errors import ModelError, SourceMissing, UsageError, installing
 from judgebench.judges import Judge
 from judgebench.judges.orders import game
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Generations, Task, TaskData, one_of, parse_options, parse_version, switch
+from judgebench.task import Fetch, Generations, Task, TaskData, differing, one_of, parse_options, parse_version, switch
 from judgebench.task.answers import text_answers
 from judgebench.task.items import read_items
 
@@ -154,6 +154,8 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "judge": one_of(*JUDGE_MODELS),
 }
 
+DEFAULTS = {"category": "all", "style": "both", "weight": 3, "first_game_only": False, "upstream_compat": False}
+
 OPTION_HELP = {
     "pipeline": "current (default of v2.0) or legacy (of v0.1): how verdicts are read, dropped, counted and controlled",
     "category": "hard_prompt, creative_writing or arena-hard-v0.1; default all, those whose baseline can be had",
@@ -200,7 +202,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="arenahard",
         version=version,
         versions=tuple(EDITIONS),
-        options=settings,
+        options=differing(settings, {**DEFAULTS, "pipeline": edition.pipeline, "judge": edition.judge_model}),
         metrics=METRICS,
         judge_models={} if starter else {category.name: model.spec for category in categories},
         named_judges=named_judges({name: own.spec for name, own in JUDGE_MODELS.items()}, edition.judge_model),

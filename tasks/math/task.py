@@ -17,7 +17,7 @@ from importlib.metadata import version as version_of
 
 from judgebench.grading.pool import NOTHING, Verifier
 from judgebench.records import Check, Example, Generation, Judgement, Message, Sampling
-from judgebench.task import Fetch, Ruling, Task, TaskData, one_of, parse_options, parse_version
+from judgebench.task import Fetch, Ruling, Task, TaskData, differing, one_of, parse_options, parse_version
 from judgebench.task.accuracy import Accuracy
 from judgebench.task.answers import import_answers
 
@@ -87,7 +87,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name=TASK,
         version=version,
         versions=tuple(VERSIONS),
-        options={key: value for key, value in chosen.items() if value != "chat"},
+        options=differing(chosen, {"prompt": "chat"}),
         metrics=ACCURACY.metrics,
         sampling=Sampling(temperature=0.0, max_tokens=MAX_TOKENS[prompt], stop=prompts.STOPS[prompt]),
         official_examples=VERSIONS[version],

@@ -11,7 +11,7 @@ Followed: lm-sys/FastChat@0e6d3e4beaab66f4d3f93db72541a4abab8af28d
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from judgebench.files import TEXT_BYTES, as_utf8, read_bytes
 from judgebench.judges import Judge
 from judgebench.judges.text import OTHER_JUDGES
 from judgebench.records import Answer, Case, Example, Generation, Message, Sampling
-from judgebench.task import Fetch, Task, TaskData, one_of, parse_options, parse_version, switch
+from judgebench.task import Fetch, Task, TaskData, differing, one_of, parse_options, parse_version, switch
 from judgebench.task.items import read_items
 
 from .exporter import write_fastchat
@@ -172,7 +172,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="mtbench",
         version=version,
         versions=tuple(VERSIONS),
-        options=given,
+        options=differing(given, {field.name: field.default for field in fields(Settings)}),
         metrics=metrics(settings.mode),
         judge_models={} if starter else dict.fromkeys(sorted(names), JUDGE_MODEL),
         named_judges=named_judges(JUDGE_MODEL),

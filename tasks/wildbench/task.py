@@ -27,6 +27,7 @@ from judgebench.task import (
     Generations,
     Task,
     TaskData,
+    differing,
     join_names,
     one_of,
     parse_options,
@@ -79,6 +80,8 @@ OPTIONS: dict[str, Callable[[str], Any]] = {
     "upstream_compat": switch,
 }
 
+DEFAULTS = {"metrics": "both", "reward_k": DEFAULT_K, "judge_mode": "batch", "upstream_compat": False}
+
 OPTION_HELP = {
     "metrics": "both (default), score (one judgement for each answer) or reward (one for each answer and baseline)",
     "reward_k": "a slight win by an answer longer by more than this many characters is a tie; 500, and -1 is never",
@@ -116,7 +119,7 @@ def task(version: str | None, options: Mapping[str, str], *, starter: bool = Fal
         name="wildbench",
         version=version,
         versions=tuple(PROTOCOLS),
-        options=settings,
+        options=differing(settings, DEFAULTS),
         metrics=metrics(plan),
         judge_models={} if starter else {judge: models[judge] for judge in plan.judges},
         named_judges=named_judges(models),

@@ -283,6 +283,11 @@ def test_a_run_is_scored_as_what_it_is(tmp_path: Path, finished: tuple[str | Pat
         assert said in paragraph(judgebench("score", "R", "--tasks", given, cwd=tmp_path), 2)
     assert contents(tmp_path / "R") == before
     assert judgebench("score", "R", "--tasks", "alpacaeval@2", cwd=tmp_path).returncode == 0
+    other = judgebench("score", "R", "--tasks", "alpacaeval:upstream_compat=true", cwd=tmp_path)
+    assert "R has its scores of alpacaeval@2:upstream_compat=True from now on" in other.stderr
+    assert "in place of those of alpacaeval@2; give the option its former value to go back" in other.stderr
+    assert "from now on" in judgebench("score", "R", "--tasks", "alpacaeval:upstream_compat=false", cwd=tmp_path).stderr
+    assert "from now on" not in judgebench("score", "R", "--tasks", "alpacaeval@2", cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize("name", ["generations.jsonl", "judgements.jsonl", "examples.jsonl"])

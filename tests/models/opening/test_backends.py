@@ -114,7 +114,10 @@ def mine(more: str) -> str:
         (mine("open=lambda target, settings: exit()"), "cannot open mine:x: SystemExit"),
         (mine("open=lambda target, settings: object()"), "lacks name, identity, local, retries, complete, render"),
         (mine("open=lambda target, settings: ScriptedModel([], local=True)"), "local=False.*local=True"),
-        (mine("open=lambda target, settings: ScriptedModel([], identity={'a': 1})"), "texts, but .* identity is {'a': 1}"),
+        (
+            mine("open=lambda target, settings: ScriptedModel([], identity={'a': 1})"),
+            "texts, but .* identity is {'a': 1}",
+        ),
     ],
 )
 def test_a_broken_backend_is_told_by_name(bring: Install, code: str, said: str) -> None:
