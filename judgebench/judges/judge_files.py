@@ -156,6 +156,10 @@ def read_rule(path: Path, text: str, table: Mapping[str, Any]) -> VerdictRule:
             why = "is a list of two labels, for the answer shown first and the one shown second; with more, give each "
             raise fault(path, text, "verdict.labels", why + 'its value: { "A" = 1.0, "tie" = 0.5, "B" = 0.0 }')
         changed["labels"] = dict(zip(map(str, labels), (1.0, 0.0), strict=True))
+    elif isinstance(labels, dict):
+        changed["labels"] = {
+            label: float(worth) if isinstance(worth, bool) else worth for label, worth in labels.items()
+        }
     try:
         rule = msgspec.convert(changed, VerdictRule)
     except (msgspec.ValidationError, OverflowError) as error:

@@ -205,3 +205,14 @@ def test_a_fifo_is_no_judge_file(tmp_path: Path) -> None:
 def test_the_texts_of_a_pair_have_upstreams_names_too() -> None:
     """So that a prompt of alpaca_eval fits every task of pairs."""
     assert {"instruction", "answer_a", "answer_b"} <= set(CaseTexts(answers=2).described)
+
+
+def test_true_and_false_are_values_of_labels(tmp_path: Path) -> None:
+    """They are 1 and 0, and the rule is the one that numbers give."""
+    made = []
+    for number, labels in enumerate(("{ MET = true, MISSED = false }", "{ MET = 1, MISSED = 0.0 }")):
+        (tmp_path / f"{number}.toml").write_text(f'[verdict]\nread = "label"\nlabels = {labels}\n')
+        made.append(read_judge_file(tmp_path / f"{number}.toml").judge.verdict)
+    assert made[0] == made[1]
+    assert made[0] is not None
+    assert made[0].labels == {"MET": 1.0, "MISSED": 0.0}

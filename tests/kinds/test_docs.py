@@ -53,8 +53,9 @@ def test_its_files_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ids = range(1, 4) if "chains" in FILES[number] else range(6) if "en.jsonl" in FILES[number] else range(3)
     Path("answers.jsonl").write_text("".join(json.dumps({"id": str(n), "output": "Mine."}) + "\n" for n in ids))
     Path("mine.toml").write_text(FILES[number])
-    (prompt,) = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    Path("polite.j2").write_text(prompt)
+    prompts = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for name, prompt in zip(("polite.j2", "met.j2"), prompts, strict=True):
+        Path(name).write_text(prompt)
     assert len(FILES[number].splitlines()) <= 25
     if 'kind = "scored"' in FILES[number]:
         Path("scores.jsonl").write_text('{"id": "a", "score": 0.5}\n{"id": "b", "score": 1}\n')
@@ -115,7 +116,7 @@ def test_the_folder_of_the_page_loads(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_the_tiny_judge_finds_the_labels_of_the_page_equally_likely(tmp_path: Path) -> None:
     """Every rating of the page's judge prompt is the middle of 1, 3 and 5."""
-    (prompt,) = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    prompt, _ = re.findall(r"^```jinja\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (tmp_path / "polite.j2").write_text(prompt)
     (tmp_path / "mine.toml").write_text(next(text for text in FILES if "polite.j2" in text))
     (tmp_path / "prompts.jsonl").write_text('{"Instruction": "How are you?"}\n{"Instruction": "Where to?"}\n')
