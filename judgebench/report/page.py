@@ -151,7 +151,7 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "summary": views.score_tables(report, groups=False),
         "tasks": views.task_views(report),
         "leads": list(views.leads(report)),
-        "doubts": [*views.doubts(report), *evidence.doubts(report)],
+        "doubts": views.worst_first([*views.doubts(report), *evidence.doubts(report)]),
         "key_of": key_of,
         "run_rows": views.run_rows,
         "most_columns": views.MOST_COLUMNS,

@@ -1,7 +1,7 @@
 """What the page shows of numbers: pure functions from a report to the rows, plots and words of its views."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from markupsafe import Markup
@@ -15,7 +15,7 @@ from judgebench.records import Score
 from judgebench.report.address import address
 from judgebench.report.categories import HeatMap, heat_maps
 from judgebench.report.changes import Changes, changes_of, in_both, settings_that_differ
-from judgebench.report.collect import Report, TaskReport
+from judgebench.report.collect import NOT_COMPARED, Report, TaskReport
 from judgebench.report.explaining import Explaining, explaining
 from judgebench.report.ladders import Ladder, headline, ladder, ordered
 from judgebench.report.length_plots import NUMBERS, LengthView, length_view, why_no_lengths
@@ -208,7 +208,7 @@ def summary_sheets(report: Report) -> list[Sheet]:
         )
         columns = words("metric") + figures(*table.names, *(("difference",) if compared else ()))
         sheets.append(Sheet(f"{table.task.label}, judge {table.judge}", columns, rows))
-    notes = (*leads(report), *(doubt.words for doubt in doubts(report)), *report.notes)
+    notes = (*leads(report), *(doubt.words for doubt in worst_first(doubts(report))), *report.notes)
     return [*sheets, Sheet("what to know of these numbers", notes=notes)] if notes else sheets
 
 
@@ -364,23 +364,33 @@ def _turned(one: Difference) -> Difference:
     return structs.replace(one, difference=ends[0], low=ends[1], high=ends[2], counted=counted)
 
 
+INCOMPARABLE, INCOMPLETE, FLAGGED, REMARKED = range(4)
+"""How much a doubt weighs: numbers that cannot be compared, that are not of all items, odd items, and remarks."""
+
+
 @dataclass(frozen=True)
 class Doubt:
     """Something to know before a number is believed."""
 
     words: str
     href: str
+    weight: int = FLAGGED
+
+
+def worst_first(doubts: Iterable[Doubt]) -> list[Doubt]:
+    """Doubts with what makes numbers incomparable first, and remarks last."""
+    return sorted(doubts, key=lambda doubt: doubt.weight)
 
 
 def doubts(report: Report) -> Iterator[Doubt]:
     """What is missing, unread, unfinished, flagged or not comparable; each leads to its samples."""
     for number, own in enumerate(report.runs):
         if own.status != "complete":
-            yield Doubt(f"{report.names[number]} is {own.status}", address("runs"))
+            yield Doubt(f"{report.names[number]} is {own.status}", address("runs"), INCOMPLETE)
     starters = [task.label for task in report.tasks if task.first.task_manifest.starter]
     if starters:
         words = f"starter sets, whose numbers are not the benchmarks': {', '.join(starters)}"
-        yield Doubt(printable(words, 500), address("runs"))
+        yield Doubt(printable(words, 500), address("runs"), INCOMPARABLE)
     for task in report.tasks:
         for place, opened in enumerate(task.opened):
             name, run = report.names[task.runs[place]], task.runs[place]
@@ -390,14 +400,15 @@ def doubts(report: Report) -> Iterator[Doubt]:
                     yield Doubt(
                         f"{task.label}, {name}: {counts[state]} {state.replace('_', ' ')}",
                         address("samples", task.label, run=run, f=doubt),
+                        INCOMPLETE,
                     )
             for note in opened.task.task_manifest.notes:
-                yield Doubt(printable(f"{task.label}, {name}: {note}", 500), address("task", task.label))
+                yield Doubt(printable(f"{task.label}, {name}: {note}", 500), address("task", task.label), REMARKED)
             if (progress := opened.task.so_far) is not None:
                 told = printable(f"{task.label}, {name}: {so_far_in_words(progress)}", 500)
-                yield Doubt(told, address("samples", task.label, run=run))
+                yield Doubt(told, address("samples", task.label, run=run), INCOMPLETE)
             elif not opened.task.scores:
-                yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"))
+                yield Doubt(f"{task.label}, {name}: not scored yet", address("runs"), INCOMPLETE)
             yield from _left_out(task, place, name)
             for finding in opened.task.findings:
                 if finding.flagged:
@@ -407,8 +418,10 @@ def doubts(report: Report) -> Iterator[Doubt]:
     for key, mismatches in report.comparison.unlike.items() if report.comparison else ():
         fields = ", ".join(dict.fromkeys(field for one in mismatches for field in one.fields))
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
-        yield Doubt(printable(words, 500), address("compare"))
-    yield from (Doubt(printable(note, 500), address("runs")) for note in report.notes)
+        yield Doubt(printable(words, 500), address("compare"), INCOMPARABLE)
+    for note in report.notes:
+        weight = INCOMPARABLE if note.startswith(NOT_COMPARED) else REMARKED
+        yield Doubt(printable(note, 500), address("runs"), weight)
 
 
 def _left_out(task: TaskReport, place: int, name: str) -> Iterator[Doubt]:

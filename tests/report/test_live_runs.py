@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from judgebench.errors import UsageError
 from judgebench.report.collect import collect
 from judgebench.report.live_runs import LONGEST_WAIT, LiveRuns, wait_for_runs
 from judgebench.report.serving import state_of
-from judgebench.report.views import doubts, leads
+from judgebench.report.views import doubts, leads, worst_first
 from judgebench.run.loading import source_finder
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import settings_from_flags
@@ -89,6 +90,18 @@ def test_a_run_that_goes_on_is_compared_by_what_has_ended(whole: Path, tmp_path:
     assert report.comparison is not None
     assert {one.task.partition("@")[0]: one.common for one in report.comparison.tasks}["arenahard"] == 1
     assert any(line.startswith("arenahard") and line.endswith("so far") for line in leads(report))
+
+
+def test_what_cannot_be_compared_is_doubted_before_what_is_missing(whole: Path, tmp_path: Path) -> None:
+    """A run that goes on has doubts of its own; that the runs are not compared stands above them, remarks below."""
+    live = begun(whole, tmp_path / "run", arenahard_judgements=3)
+    notes = ("a remark", "the runs are not compared: a file is not here")
+    report = replace(collect(live.read(), live.finder), notes=notes)
+    told = [doubt.words for doubt in worst_first(doubts(report))]
+    first = told.index(notes[1])
+    assert all(line.startswith("starter sets") for line in told[:first])
+    assert "so far" in " ".join(told[first:-1])
+    assert told[-1] == notes[0]
 
 
 def test_a_run_that_begins_in_a_moment_is_waited_for(whole: Path, tmp_path: Path) -> None:
