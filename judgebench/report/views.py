@@ -445,15 +445,16 @@ def so_far_in_words(progress: Progress) -> str:
     """How far a task of a run that goes on is, and what its numbers are of.
 
     >>> so_far_in_words(Progress(examples=100, answered=40, failed=1, judged=0, ended=1))
-    'so far 41 of 100 items are answered (1 failed); there are no numbers yet'
+    'so far 41 of 100 items are answered (1 failed); no answer has all its verdicts yet, so there are no numbers yet'
     """
     failed = f" ({progress.failed:,} failed)" if progress.failed else ""
     judged = f", {progress.judged:,} judged" if progress.judged else ""
     done = f"so far {progress.answered + progress.failed:,} of {progress.examples:,} items are answered{failed}{judged}"
     if progress.why or not progress.rows:
-        return f"{done}; there are no numbers yet{f': {progress.why}' if progress.why else ''}"
+        unjudged = "no answer has all its verdicts yet, so " if progress.answered and not progress.why else ""
+        return f"{done}; {unjudged}there are no numbers yet{f': {progress.why}' if progress.why else ''}"
     if progress.ended >= progress.examples:
-        return f"all {progress.examples:,} items have ended{failed}; the run is not at its end"
+        return f"all {progress.examples:,} items have ended{failed}, and the numbers are of all; the run itself goes on"
     return f"{done}; the numbers are of {counted(progress.ended, 'item')}, of which nothing more will come"
 
 

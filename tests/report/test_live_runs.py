@@ -10,8 +10,9 @@ import pytest
 from judgebench.errors import UsageError
 from judgebench.report.collect import collect
 from judgebench.report.live_runs import LONGEST_WAIT, LiveRuns, wait_for_runs
+from judgebench.report.page import templates
 from judgebench.report.serving import state_of
-from judgebench.report.views import doubts, leads, worst_first
+from judgebench.report.views import doubts, leads, score_tables, worst_first
 from judgebench.run.loading import source_finder
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import settings_from_flags
@@ -81,6 +82,17 @@ def test_only_items_that_have_ended_count(whole: Path, tmp_path: Path) -> None:
         "so far 4 of 4 items are answered, 2 judged; the numbers are of 1 item, of which nothing more will come",
     ]
     assert [line.endswith("1 samples so far") for line in leads(report)] == [True]
+    unscored = next(one for one in score_tables(report, groups=False) if one.task.label.startswith("gsm8k"))
+    page = templates().get_template("scores.html.j2").module.scores(unscored)
+    assert "there are no numbers yet" in page
+    assert "<table" not in page
+
+
+def test_answers_without_verdicts_have_no_numbers(whole: Path, tmp_path: Path) -> None:
+    """All are answered and none is judged: the page says that verdicts are missing."""
+    live = begun(whole, tmp_path / "run", arenahard_judgements=0)
+    told = [doubt.words for doubt in doubts(collect(live.read(), live.finder)) if "arenahard" in doubt.words]
+    assert any("4 of 4 items are answered; no answer has all its verdicts yet, so there are" in one for one in told)
 
 
 def test_a_run_that_goes_on_is_compared_by_what_has_ended(whole: Path, tmp_path: Path) -> None:
