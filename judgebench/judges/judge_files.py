@@ -37,6 +37,8 @@ class JudgeFile:
     """Model specs; none if the user names the model by another ``--judge``."""
     model_args: Mapping[str, str] = field(default_factory=dict)
     """Settings of the models' backend, as ``--judge-arg`` takes them."""
+    prompt_path: str = ""
+    """Where its prompt stands, if that is another file."""
     without_model: str = ""
     """Why the file names no model that can be asked here."""
 
@@ -104,7 +106,7 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
     except (msgspec.ValidationError, OverflowError) as error:
         key, why = located(error)
         raise fault(path, text, key, why) from error
-    prompt = None
+    prompt, place = None, path
     if found.prompt is not None:
         place = path.parent / found.prompt
         if not place.is_file():
@@ -119,10 +121,16 @@ def _read_toml(path: Path, text: str) -> JudgeFile:
         sampling=read_sampling(path, text, found.sampling, "sampling"),
         order=found.order,
     )
-    own.opened(str(place) if found.prompt is not None else str(path))
+    own.opened(str(place))
     models = (found.model,) if isinstance(found.model, str) else tuple(found.model)
     arguments = _model_args(path, text, found.model_args)
-    return JudgeFile(judge=own, models=models, model_args=arguments, without_model=f"{path} has no key model")
+    return JudgeFile(
+        judge=own,
+        models=models,
+        model_args=arguments,
+        prompt_path="" if prompt is None else str(place),
+        without_model=f"{path} has no key model",
+    )
 
 
 MODEL_ARGUMENTS = (
@@ -295,7 +303,7 @@ def _read_yaml(path: Path, text: str) -> JudgeFile:
     )
     own.opened(annotator.prompt_template)
     models, why = _models(path, text, annotator)
-    return JudgeFile(judge=own, models=models, without_model=f"{path}: {why}")
+    return JudgeFile(judge=own, models=models, prompt_path=annotator.prompt_template, without_model=f"{path}: {why}")
 
 
 def _template(path: Path, text: str, name: str) -> str:

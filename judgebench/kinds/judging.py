@@ -106,7 +106,7 @@ def with_judge(
     """
     given = file.judge_file.judge if file.judge_file is not None else None
     prompt, where = file.prompt(fetch) or (
-        (given.prompt, str(file.keys.judge)) if given and given.prompt else (None, "")
+        (given.prompt, file.judge_file.prompt_path) if file.judge_file and given and given.prompt else (None, "")
     )
     if prompt is None:
         text = house_prompt(house or file.keys.kind).read_text("utf-8")

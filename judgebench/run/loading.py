@@ -177,16 +177,16 @@ def with_own_judge(loaded: list[LoadedTask], settings: Settings) -> list[LoadedT
     if not any(loaded_task.data.judges for loaded_task in loaded):
         labels = ", ".join(loaded_task.task.label for loaded_task in loaded)
         raise UsageError(f"{own.name} says how to judge, but the answers to {labels} are verified, not judged")
-    return [_judged_by(own, loaded_task) for loaded_task in loaded]
+    return [_judged_by(own, loaded_task, settings.judge_prompt_path) for loaded_task in loaded]
 
 
-def _judged_by(own: OwnJudge, loaded_task: LoadedTask, *, stored: bool = False) -> LoadedTask:
+def _judged_by(own: OwnJudge, loaded_task: LoadedTask, where: str = "", *, stored: bool = False) -> LoadedTask:
     if not loaded_task.data.judges:
         return loaded_task
     require_order(own, loaded_task.task)
     if not own.mark:
         return loaded_task
-    data = judged_by(own, loaded_task.task, loaded_task.data, stored=stored)
+    data = judged_by(own, loaded_task.task, loaded_task.data, where or None, stored=stored)
     return dataclasses.replace(loaded_task, data=data, own_judge=own)
 
 

@@ -35,7 +35,7 @@ def new_session(settings: Settings) -> Session:
     config = {
         name: _without_credentials(msgspec.to_builtins(getattr(settings, name), enc_hook=str))
         for name in SETTINGS
-        if name not in ("argv", "own_judge") and getattr(settings, name)
+        if name not in ("argv", "own_judge", "judge_prompt_path") and getattr(settings, name)
     }
     return Session(argv=_without_credentials(settings.argv), config=config, started_at=now())
 

@@ -109,6 +109,8 @@ class Settings:
     """The judge of the user's that ``judge_prompt``, or a file among ``judges``, holds."""
     judge_file_args: Mapping[str, str] = field(default_factory=dict)
     """Settings of the judges' backend in that file; ``judge_args`` overrides them."""
+    judge_prompt_path: str = ""
+    """Where the prompt of that file stands, for messages."""
     name: str | None = flag(
         None, "Name of the run in tables, instead of the model's. It changes no number.", "NAME", ANSWERING
     )
@@ -595,7 +597,11 @@ def _own_judge(values: dict[str, Any]) -> dict[str, Any]:
     if not named and file.without_model.endswith("here"):
         raise UsageError(f"{file.without_model}; name the model that judges by another --judge")
     values["judges"] = tuple(dict.fromkeys(named))
-    return {"own_judge": file.judge, "judge_file_args": dict(file.model_args)}
+    return {
+        "own_judge": file.judge,
+        "judge_file_args": dict(file.model_args),
+        "judge_prompt_path": file.prompt_path,
+    }
 
 
 def baseline_of(settings: Settings, task: str) -> str | None:

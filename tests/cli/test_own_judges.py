@@ -385,6 +385,14 @@ def test_a_wrong_judge_file_is_refused_with_file_line_and_key(why: str, tmp_path
     assert complaint in found.paragraph
 
 
+def test_a_message_about_a_prompt_names_the_prompt_s_own_file(tmp_path: Path, command: Command) -> None:
+    """Not the judge file that names it."""
+    strict = prompt_file(tmp_path, "{{ instruction }} {{ anser_a }}", "strict.j2")
+    path = judge_file(tmp_path, 'model = "builtin:tiny"\nprompt = "strict.j2"\n')
+    words = ["eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", "--starter", "--judge", path]
+    assert f"the judge prompt {strict} shows anser_a" in command(*words, "--out", tmp_path / "run").paragraph
+
+
 def test_one_run_is_judged_in_one_way(tmp_path: Path, command: Command) -> None:
     """A prompt beside a judge file, or two judge files, are refused."""
     path, prompt = judge_file(tmp_path, 'model = "builtin:tiny"\n'), prompt_file(tmp_path, PAIR)
