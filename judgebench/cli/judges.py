@@ -196,6 +196,10 @@ def _served(judge: "KnownJudge") -> str:
 @app.command()
 def info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A judge, a task, or the path of a judge file.")],
+    fits: Annotated[
+        str | None,
+        typer.Option("--tasks", help="Whether a judge file fits these tasks, also of your own.", metavar="T1,T2|PATH"),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Describe a judge, or what a judge prompt can show of a task, or check a judge file of your own."""
@@ -204,9 +208,11 @@ def info(
 
     path, of_task = Path(name), is_task(name)
     if not of_task and (path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir()):
-        checked = check_file(path)
+        checked = check_file(path, fits)
         print_lines(checked, _folded(_file_lines(checked)), as_json=json)
         return
+    if fits is not None:
+        raise UsageError(f"--tasks says which tasks a judge file or a prompt is tried on, and {name} is none")
     if not of_task and _model_or_audited(name, as_json=json):
         return
     judges = find_judges(name)
@@ -337,7 +343,7 @@ def _task_lines(judges: "list[KnownJudge]", texts: "dict[str, dict[str, str]]") 
 def _file_lines(checked: "CheckedFile") -> list[str]:
     sampling = ", ".join(f"{key} = {value}" for key, value in checked.sampling.items())
     facts = {
-        "fits": ", ".join(checked.fits) or "no task",
+        "fits": ", ".join(checked.fits) or "none of the tasks below (--tasks names others, also a file of your own)",
         "replaces": f"the benchmark's {checked.replaces}" if checked.replaces else "the model only, as --judge does",
         "model": ", ".join(map(_model_line, checked.models)) or "named by another --judge",
         "price": "; ".join(dict.fromkeys(map(_cost, checked.models))) or "that of the other",
@@ -347,7 +353,6 @@ def _file_lines(checked: "CheckedFile") -> list[str]:
         "order": checked.order or "the benchmark's own",
     }
     lines = [f"{checked.path} is valid", *(f"  {key}: {text}" for key, text in facts.items())]
-    lines += [f"  with --starter, {task} reads: {told}" for task, told in checked.reads.items()]
-    names = f"the judge prompt {checked.path} "
-    misfits = ((task, why.removeprefix(names)) for task, why in checked.misfits.items())
-    return [*lines, *(f"  does not fit {task}: {why}" for task, why in misfits)]
+    reads = ((task if Path(task).exists() else f"with --starter, {task}", told) for task, told in checked.reads.items())
+    lines += [f"  {task} reads: {told}" for task, told in reads]
+    return [*lines, *(f"  does not fit {', '.join(misfits)}: {why}" for why, misfits in checked.reasons.items())]

@@ -3,6 +3,7 @@
 ``judgebench judges`` shows it. Facts about models come from the vendors' tables.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -106,6 +107,8 @@ class CheckedFile(Struct, frozen=True, kw_only=True):
     """What is read in the judge's reply, by what ``--tasks`` may say together with ``--starter``."""
     misfits: dict[str, str]
     """Other tasks, and why it does not fit them."""
+    reasons: dict[str, list[str]]
+    """The reasons without what differs between tasks, each with the tasks that it keeps the judge from."""
 
 
 def model_facts(spec: str, arguments: Mapping[str, str] | None = None) -> JudgeModel:
@@ -253,20 +256,27 @@ def _no_files(name: str) -> bytes:
     raise UsageError(f"the starter set asked for the official file {name!r}")
 
 
-def check_file(path: Path) -> CheckedFile:
-    """Read a judge file or a prompt, and try which tasks it fits."""
+def check_file(path: Path, asked: str | None = None) -> CheckedFile:
+    """Read a judge file or a prompt, and try which tasks it fits: those ``asked`` for, or the bundled ones."""
     file = JudgeFile(judge=read_prompt(path)) if path.suffix == ".j2" else read_judge_file(path)
+    where = file.prompt_path or str(path)
     own, fits, misfits, reads = file.judge, [], {}, {}
-    for name in tasks.names():
-        for spec in _variants(tasks.load(tasks.parse_one_spec(name))[0]):
-            try:
-                task, data = _starter(spec)
-                require_order(own, task)
-                played = judged_by(own, task, data, str(path))
-                fits.append(spec)
-                reads[spec] = _read_of(played.judges)
-            except JudgebenchError as error:
-                misfits[spec] = str(error)
+    reasons: dict[str, list[str]] = {}
+    for spec in _tried(asked):
+        names: list[str] = []
+        try:
+            task, data = _starter(spec)
+            names = [f"{task.name} ({judge})" for judge in data.judges]
+            if not names:
+                raise UsageError(f"the answers to {task.label} are verified, not judged")
+            require_order(own, task)
+            played = judged_by(own, task, data, where)
+            fits.append(spec)
+            reads[spec] = _read_of(played.judges)
+        except JudgebenchError as error:
+            misfits[spec] = str(error)
+            reason = str(error).removeprefix("" if file.prompt_path else f"the judge prompt {where} ")
+            reasons.setdefault(_without_task(reason, names), []).append(spec)
     return CheckedFile(
         path=str(path),
         replaces=own.mark,
@@ -278,7 +288,32 @@ def check_file(path: Path) -> CheckedFile:
         fits=fits,
         reads={spec: told for spec, told in reads.items() if told},
         misfits=misfits,
+        reasons=reasons,
     )
+
+
+SEE_TASK = "which the cases do not have; `judgebench judges info TASK` lists what they have"
+
+
+def _tried(asked: str | None) -> list[str]:
+    """What ``--tasks`` says for each kind of cases of the tasks asked for, or of all that are bundled."""
+    if asked is None:
+        return [spec for name in tasks.names() for spec in _variants(tasks.load(tasks.parse_one_spec(name))[0])]
+    found: list[str] = []
+    for spec in tasks.parse_specs(asked):
+        task, _ = tasks.load(spec, starter=True)
+        plain = not (spec.options or spec.version or tasks.is_file(spec.name))
+        found += (_variants(task) if plain else []) or [spec.text]
+    return found
+
+
+def _without_task(why: str, names: Sequence[str]) -> str:
+    """A reason without the names of the task and its judges, the example that shows it, and all that cases have."""
+    for name in names:
+        why = why.replace(name, "it")
+    why = re.sub(r" \([^()]*, turn \d+, of it\)", "", why)
+    why = re.sub(r"^.{1,200}? cannot judge \S+, because ", "", why)
+    return re.sub(r"which cases of it do not have\. They have .*", SEE_TASK, why, flags=re.DOTALL)
 
 
 def _read_of(judges: Mapping[str, Judge]) -> str:

@@ -85,7 +85,10 @@ def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, comma
     assert "  fits: alpacaeval" in of_prompt
     assert "  with --starter, alpacaeval reads: A or B" in of_prompt
     misfits = [line for line in of_prompt if "does not fit" in line]
-    assert len(misfits) >= 5
+    assert len(misfits) >= 2
+    assert checked["reasons"]
+    assert sorted(task for alike in checked["reasons"].values() for task in alike) == sorted(checked["misfits"])
+    assert any(len(alike) > 1 for alike in checked["reasons"].values())
     told = " ".join(" ".join(of_prompt).split())
     assert "does not ask for [[A>>B]]" in told
     assert "…" not in told
@@ -93,6 +96,24 @@ def test_a_judge_file_is_described_and_tried_on_every_task(tmp_path: Path, comma
     assert "line 2: verdict.read 'vibes'" in command("judges", "info", path).paragraph
     shutil.rmtree(tmp_path)
     assert "cannot be read" in command("judges", "info", path).paragraph
+
+
+def test_a_judge_file_is_tried_on_a_benchmark_of_one_s_own(tmp_path: Path, command: Command) -> None:
+    """Alone, without the bundled ones; what does not fit is said with its reason."""
+    five, path = tmp_path / "five.toml", tmp_path / "judge.toml"
+    five.write_text('kind = "rating"\nprompts = "p.jsonl"\n[rating]\nscale = [1, 5]\n')
+    (tmp_path / "p.jsonl").write_text('{"instruction": "Hello?"}\n')
+    (tmp_path / "mine.j2").write_text("{{ instruction }} {{ answer }} Reply with [[1]] to [[5]].")
+    path.write_text('prompt = "mine.j2"\n[verdict]\nread = "rating"\nscale = [1, 5]\n')
+    told = " ".join(command("judges", "info", path, "--tasks", five).out.split())
+    assert "does not fit" not in told
+    assert "five.toml reads: a number in double brackets" in told
+    path.write_text('[verdict]\nread = "rating"\nscale = [1, 10]\n')
+    told = " ".join(command("judges", "info", path, "--tasks", f"{five},ifeval").out.split())
+    assert "five.toml: its ratings go from 1 to 5, and the judge's from 1 to 10" in told
+    assert "does not fit ifeval: the answers to ifeval@1 are verified, not judged" in told
+    assert "no task is called 'fife'" in command("judges", "info", path, "--tasks", "fife").paragraph
+    assert "alpacaeval is none" in command("judges", "info", "alpacaeval", "--tasks", five).paragraph
 
 
 @pytest.mark.parametrize("columns", [80, 120])
