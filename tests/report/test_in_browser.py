@@ -229,7 +229,7 @@ def test_keys_change_how_answers_are_shown(look: Look) -> None:
 
 
 def test_keys_of_the_theme_and_of_the_keys(look: Look) -> None:
-    """``t`` turns light to dark and back; ``?`` lists every key, and Escape closes the list."""
+    """``t`` turns light to dark and back; ``?`` lists every key and view, and Escape closes the list."""
     dark = "getComputedStyle(document.body).backgroundColor"
     before = look.page.evaluate(dark)
     look.press("t")
@@ -239,6 +239,9 @@ def test_keys_of_the_theme_and_of_the_keys(look: Look) -> None:
     look.press("?")
     shown = look.words("#keys")
     assert all(f"\n{key}" in f"\n{shown}" for key in "jud/x[t?")
+    views = [words.split()[0] for words in look.page.locator("nav.views a").all_inner_texts()]
+    assert all(f"\n{number}\n{view}\n" in f"{shown}\n" for number, view in enumerate(views, 1)), shown
+    assert "Enter" in shown
     look.press("Escape")
     assert look.page.locator("#keys").is_hidden()
 

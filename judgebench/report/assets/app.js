@@ -11,12 +11,12 @@ import { takeTheme, turnTheme } from "./theme.js";
 
 const KEYS = [
   ["j", "k", "next, previous sample of the list"],
+  ["Enter", "", "open the sample of the list that has the focus"],
   ["u", "", "back to the list"],
   ["/", "", "search"],
   ["d", "r", "word diff, raw text"],
   ["x", "", "swap the two sides"],
   ["[", "]", "other run"],
-  ["1", "\u2026", "views, from left to right"],
   ["t", "", "theme"],
   ["?", "Esc", "these keys, and away with them"],
 ];
@@ -180,10 +180,15 @@ function go(/** @type {string} */ to, /** @type {boolean} */ replace) {
   } else location.hash = to;
 }
 
+/** The views by their numbers, as far as this report has them. */
+function viewKeys() {
+  return [...document.querySelectorAll("nav.views a")].map((link, at) => [String(at + 1), "", link.firstChild?.textContent?.trim() || ""]);
+}
+
 function helpKeys() {
   const list = /** @type {HTMLElement} */ (document.getElementById("keys"));
   list.hidden = !list.hidden;
-  if (!list.childElementCount) list.append(el("h2", {}, "Keys"), el("dl", {}, KEYS.map(([one, other, words]) => [el("dt", {}, el("kbd", {}, one), other ? [" ", el("kbd", {}, other)] : null), el("dd", {}, words)])));
+  if (!list.childElementCount) list.append(el("h2", {}, "Keys"), el("dl", {}, [...KEYS, ...viewKeys()].map(([one, other, words]) => [el("dt", {}, el("kbd", {}, one), other ? [" ", el("kbd", {}, other)] : null), el("dd", {}, words)])));
 }
 
 function pressed(/** @type {KeyboardEvent} */ event) {
