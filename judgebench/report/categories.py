@@ -12,6 +12,15 @@ FEW = 12
 """So many groups of one run are told well enough by the marks beside their numbers."""
 
 
+def shown_group(group: str) -> str:
+    """A group as a page shows it: of the commonest kind, its value says enough.
+
+    >>> shown_group("category=Coding"), shown_group("turn=2")
+    ('Coding', 'turn=2')
+    """
+    return group.removeprefix("category=") or group
+
+
 @dataclass(frozen=True)
 class HeatCell:
     """The number of one group in one run."""

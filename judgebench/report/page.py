@@ -21,6 +21,7 @@ from judgebench.display import printable
 from judgebench.errors import UsageError
 from judgebench.report import evidence, views
 from judgebench.report.address import address
+from judgebench.report.categories import shown_group
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
 from judgebench.report.judging import judge_views
@@ -81,7 +82,7 @@ def templates() -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters["without_folders"] = without_folders
+    made.filters |= {"without_folders": without_folders, "shown_group": shown_group}
     return made
 
 

@@ -204,6 +204,14 @@ def test_which_samples_are_listed(settings: dict[str, str], places: list[int], p
     assert page.evaluate("([task, own]) => chosen(task, new Map(own))", [TASK, list(settings.items())]) == places
 
 
+def test_groups_and_judges_in_words(page: "Page") -> None:
+    """A category is called by its value, other groups by both; a judge that no file names is said to be unknown."""
+    shown = "['category=Coding', 'turn=2', 'category=', 'a category=b'].map(shownGroup)"
+    assert page.evaluate(shown) == ["Coding", "turn=2", "category=", "a category=b"]
+    named = "[['score', 'unknown'], ['gpt-4', 'gpt-4']].map(([judge, judge_model]) => judgeOf({ judge, judge_model }))"
+    assert page.evaluate(named) == ["score, judge unknown", "gpt-4"]
+
+
 @pytest.mark.parametrize("word", ["a/b?c=d&e=f#g", "%E0%A4%A", "caf\u00e9 & + %2B", "__proto__", "a>b", " "])
 def test_addresses_lead_back(word: str, page: "Page") -> None:
     """What is written into an address is read from it again."""

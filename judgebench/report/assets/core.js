@@ -30,6 +30,11 @@ export function visible(/** @type {string} */ text) {
   return PLAIN.test(text) ? text : text.replace(HIDDEN, (mark) => `\u27e8${mark.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
 }
 
+/** A group as it is shown: of the commonest kind, its value says enough. */
+export function shownGroup(/** @type {string} */ group) {
+  return group.replace(/^category=(?=.)/, "");
+}
+
 /**
  * Nodes of a text: cut if it is very long, with places to break where it has no spaces.
  * @param {string} text

@@ -1,5 +1,5 @@
 // @ts-check
-import { address, el, figure, inTurns, literally, markWithin, painted, textNodes, visible } from "./core.js";
+import { address, el, figure, inTurns, literally, markWithin, painted, shownGroup, textNodes, visible } from "./core.js";
 import { diff } from "./diff.js";
 import { formatted } from "./markdown.js";
 import { bitsOf, DOUBTS, endOf, runOf } from "./filter.js";
@@ -39,7 +39,7 @@ export function sampleView(report, task, place, found, settings, set) {
 
 /** @param {any} report @param {any} task @param {number} place */
 function title(report, task, place) {
-  const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(task.groups[group])));
+  const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(shownGroup(task.groups[group]))));
   const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
     const said = endOf(task, place, run);
     return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
@@ -55,10 +55,10 @@ function doubted(/** @type {number} */ flags) {
 
 /** The numbers that the sample is in. */
 function numbers(/** @type {any} */ report, /** @type {any} */ task, /** @type {number} */ place) {
-  const own = [["", "all samples"], ...task.in[place].map((/** @type {number} */ group) => [task.groups[group], task.groups[group]])];
+  const own = [["", "all samples"], ...task.in[place].map((/** @type {number} */ group) => [task.groups[group], shownGroup(task.groups[group])])];
   const links = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["task", task.label], [["cat", group]]) }, visible(words))]);
   const compared = own.flatMap(([group, words], at) => [at ? ", " : "", el("a", { href: address(["compare", task.label], group ? [["cat", group]] : [["metric", task.measure]]) }, visible(words))]);
-  return el("p", { class: "quiet" }, "Of ", el("a", { href: address(["task", task.label]) }, visible(task.label)), ". Counts in ", links, task.runs.length > 1 ? ["; compared in ", compared] : null, ".");
+  return el("p", { class: "quiet" }, "Part of the scores of ", el("a", { href: address(["task", task.label]) }, visible(task.label)), " over ", links, task.runs.length > 1 ? ["; and of the differences between runs over ", compared] : null, ".");
 }
 
 /** @param {any} shared */
@@ -192,7 +192,9 @@ function verdicts(report, task, found, at, number, open, raw) {
     if (ends[0] === ends[1]) return el("p", { class: "quiet" }, `Both orders agree: ${ends[0]}.`);
     return el("p", { class: "doubt" }, `The orders contradict each other${ends.includes("tie") ? " by a tie" : ": the winner is reversed"}: ${ends[0]} when shown first, ${ends[1]} when shown second.`);
   });
-  const values = part.values.map(([name, value]) => el("li", {}, el("span", { class: "quiet" }, visible(name)), " ", figure(value, value && Math.abs(value) < 1 ? 4 : 2)));
+  // A task's other metrics have no number of this sample; where none has one, that is what there is to say.
+  const known = part.values.filter((/** @type {any[]} */ [, value]) => value != null);
+  const values = (known.length ? known : part.values).map((/** @type {any[]} */ [name, value]) => el("li", {}, el("span", { class: "quiet" }, visible(name)), " ", figure(value, value && Math.abs(value) < 1 ? 4 : 2)));
   const listed = el("ul", { class: "values" }, values);
   const nothing = part.error && !part.judgements.length && !part.rulings.length;
   const judged = part.judgements.length > 1 && part.judgements.every((/** @type {any} */ one) => one.about.length && one.shown.length < 2);
@@ -219,7 +221,7 @@ const STATES = { reasked_and_read: "read after it was asked again", skipped: "kn
 
 /** Criteria that were judged one by one, as a table. @param {any} task @param {any} shared @param {any} part @param {boolean} raw */
 function criteria(task, shared, part, raw) {
-  const named = [...new Set(part.judgements.map((/** @type {any} */ one) => [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ")))].join("; ");
+  const named = [...new Set(part.judgements.map((/** @type {any} */ one) => judgeOf(one)))].join("; ");
   const rows = part.judgements.map((/** @type {any} */ one) =>
     el("tr", {}, el("td", { dir: "auto" }, asked(shared, part, one).map((text) => el("p", {}, textNodes(text)))), el("td", {}, el("strong", {}, textNodes(saidBy(one))), el("span", { class: "quiet" }, ` ${visible(placed(task, one))}`)), el("td", {}, repliesOf(task, shared, part, one, raw, false))),
   );
@@ -230,6 +232,12 @@ function criteria(task, shared, part, raw) {
 function asked(shared, part, one) {
   const above = new Set([...part.turns, ...shared.followups, ...shared.messages.map((/** @type {string[]} */ message) => message[1])]);
   return one.about.filter(([, text]) => text.trim() && !above.has(text)).map(([name, text]) => (name === "criterion" ? text : `${name}: ${text}`));
+}
+
+/** Who gave a verdict: the name of the judge in the task, and its model. @param {any} one */
+function judgeOf(one) {
+  const model = one.judge_model === "unknown" ? "judge unknown" : one.judge_model;
+  return [one.judge, model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
 }
 
 /** A verdict in words. @param {any} one */
@@ -250,7 +258,7 @@ function placed(task, one) {
 
 /** @param {any} task @param {any} shared @param {any} part @param {any} one @param {boolean} raw */
 function judgement(task, shared, part, one, raw) {
-  const who = [one.judge, one.judge_model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
+  const who = judgeOf(one);
   const details = placed(task, one);
   return el(
     "section",
