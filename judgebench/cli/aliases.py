@@ -16,6 +16,8 @@ from judgebench.errors import UsageError
 
 ASKING = ("eval", "generate", "judge")
 """Commands that take what other harnesses' one command takes."""
+NEEDLESS = "leave it out: "
+"""How the advice begins that no flag takes the place of another harness's."""
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
 MODELS = ("--model", "-m")
 LISTS = TASK_FLAGS
@@ -27,6 +29,7 @@ def translated(command: Any, args: Sequence[str], notes: list[str]) -> list[str]
     words = _Words(command, args)
     while words.left:
         _take(words)
+    _require_equivalents(words)
     if words.joins_tasks and len(named := words.given(*LISTS)) > 1:
         _rewrite_tasks(words, ",".join(dict.fromkeys(named)))
     _require_task(words, args)
@@ -34,6 +37,16 @@ def translated(command: Any, args: Sequence[str], notes: list[str]) -> list[str]
         # What is another thing here than there comes first: a translation is only news.
         notes += [*_same_names(words), *_unlike(words, args), *words.notes]
     return words.done
+
+
+def _require_equivalents(words: "_Words") -> None:
+    """Raise :class:`UsageError`, which names all flags that have no equivalent, if there are any."""
+    alike: dict[str, list[str]] = {}
+    for flag, instead in words.refused.items():
+        alike.setdefault(instead, []).append(flag)
+    if alike:
+        said = "; and no ".join(f"{' or '.join(flags)}: {instead}" for instead, flags in alike.items())
+        raise UsageError(f"`judgebench {words.name}` has no flag {said}")
 
 
 def _require_task(words: "_Words", args: Sequence[str]) -> None:
@@ -92,6 +105,8 @@ class _Words:
         self.left = list(args)
         self.done: list[str] = []
         self.notes: list[str] = []
+        self.refused: dict[str, str] = {}
+        """Flags without an equivalent, and what to do instead."""
         self.joins_tasks = not any(parameter.opts[0] in LISTS and parameter.multiple for parameter in command.params)
         self.takes_value = {
             name: not getattr(parameter, "is_flag", False)
@@ -175,11 +190,25 @@ def _take_foreign(words: _Words, flag: str, value: str | None) -> None:
             raise UsageError(f"{flag} cannot be switched off: {table.always[key]}")
         words.notes.append(f"{flag} is not needed: {table.always[key]}")
     elif key in table.instead and asks:
-        raise UsageError(f"`judgebench {words.name}` has no flag {flag}: {table.instead[key]}")
+        _leave_out(words, flag, table.instead[key], attached=value is not None)
     else:
         words.done.append(flag)
         if value is not None:
             words.done[-1] += f"={words.left.pop(0)}"
+
+
+def _leave_out(words: _Words, flag: str, instead: str, *, attached: bool) -> None:
+    """Leave out a flag without an equivalent, with its value: with a note if nothing takes its place.
+
+    After a flag of ``judge`` the next word may be its value or the run.
+    """
+    clear = attached or words.name != "judge"
+    if attached or (clear and words.left and not words.left[0].startswith("-")):
+        words.left.pop(0)
+    if instead.startswith(NEEDLESS) and clear:
+        words.notes.append(f"{flag} is not needed: {instead.removeprefix(NEEDLESS)}")
+    else:
+        words.refused[flag] = instead
 
 
 def _replace(words: _Words, flag: str, template: str) -> None:

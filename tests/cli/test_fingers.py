@@ -255,7 +255,6 @@ REFUSED = {
     "--samples '{}'": "--ids FILE",
     "--sample-id 3": "--ids FILE",
     "--log_samples=False": "cannot be switched off",
-    "--use_cache DIR": "JUDGEBENCH_CACHE",
     "--parallel 4": "--judge-concurrency N",
     "--max-samples 4": "--limit N",
     "--model-base-url http://x": "http://HOST:PORT/v1#NAME",
@@ -280,6 +279,20 @@ def test_flags_without_an_equivalent_name_ours(command: Command, typed: str) -> 
     """One paragraph, exit 2, and nothing is run."""
     said = command("eval", "--model", "builtin:tiny", "--starter", *shlex.split(typed)).paragraph
     assert REFUSED[typed] in said
+
+
+def test_all_flags_without_an_equivalent_are_named_at_once(command: Command) -> None:
+    """Those that nothing takes the place of are left out with their values, and a note."""
+    typed = "--is_overwrite_leaderboard True --precomputed_leaderboard x.csv --caching_path=y --sort_by k"
+    said = command("eval", "--model", "builtin:tiny", "--tasks", "alpacaeval", *shlex.split(typed)).paragraph
+    assert "no flag --precomputed_leaderboard: " in said
+    assert "; and no --sort_by: `judgebench leaderboard RUN --sort KEY`" in said
+    assert "--caching_path" not in said
+    notes: list[str] = []
+    left = "--tasks alpacaeval --is_overwrite_leaderboard --caching_path y --use_cache DIR --limit 3"
+    assert translated(loaded("eval"), shlex.split(left), notes) == shlex.split("--tasks alpacaeval --limit 3")
+    for flag in ("--is_overwrite_leaderboard", "--caching_path", "--use_cache"):
+        assert any(note.startswith(f"{flag} is not needed: ") for note in notes)
 
 
 @pytest.mark.parametrize(
