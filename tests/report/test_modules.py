@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.requires_chromium
 
-MODULES = ("core", "filter", "diff", "markdown")
+MODULES = ("core", "filter", "diff", "markdown", "sample")
 TASK = {
     "label": "t",
     "runs": [3, 5],

@@ -235,7 +235,7 @@ function asked(shared, part, one) {
 }
 
 /** Who gave a verdict: the name of the judge in the task, and its model. @param {any} one */
-function judgeOf(one) {
+export function judgeOf(one) {
   const model = one.judge_model === "unknown" ? "judge unknown" : one.judge_model;
   return [one.judge, model].filter((name, at, all) => name && all.indexOf(name) === at).join(", ");
 }
