@@ -12,6 +12,7 @@ import http.client
 import importlib.util
 import io
 import os
+import shlex
 import socket
 import sys
 import urllib.error
@@ -28,6 +29,7 @@ import msgspec
 from judgebench.activity import doing
 from judgebench.codec import read_json, replacing, sha256_hex, write_json
 from judgebench.data.program_strings import string_constant
+from judgebench.data.resources import resource
 from judgebench.display import did_you_mean
 from judgebench.errors import HashMismatch, ModelError, SourceMissing, UsageError
 from judgebench.files import chunks, irregular, opened, read_bytes, read_toml
@@ -195,19 +197,38 @@ def read_outputs(folder: Path) -> dict[str, Source]:
     }
 
 
-def outputs_of(task: str, folder: Path, model: str) -> Source:
-    """A model's published answers to a task's examples. Raises :class:`UsageError` if none are pinned."""
+class _Judged(msgspec.Struct, frozen=True):
+    """The models of a file of published verdicts."""
+
+    models: dict[str, msgspec.Raw]
+
+
+def _by_verdicts(version: str, model: str) -> str:
+    """What can be done without the answers of a model whose published verdicts are here; empty for any other."""
+    file = resource("leaderboards") / "verdicts" / f"{version}.json"
+    if not file.is_file() or model not in read_json(file, _Judged).models:
+        return ""
+    command = f"judgebench compare RUN {shlex.quote(f'published:{model}')}"
+    return f". `{command}` needs no answers: it compares a run of {version} with its published verdicts"
+
+
+def outputs_of(task: str, folder: Path, model: str, version: str = "") -> Source:
+    """A model's published answers to a task's examples. Raises :class:`UsageError` if none are pinned.
+
+    ``version`` is the task with the version whose published verdicts may do instead.
+    """
     known = read_outputs(folder)
     if model in known:
         return known[model]
     if not known:
         raise UsageError(
             f"no published answers of models are pinned for {task}, so those of {model!r:.80} cannot be fetched; give "
-            f"them as a file, file:answers.json"
+            f"them as a file, file:answers.json{_by_verdicts(version, model)}"
         )
     raise UsageError(
         f"no published answers of {model!r:.80} are pinned for {task}{did_you_mean(model, known)}; they are of "
         f"{', '.join(known)}. Get those of another model from upstream, and give them as file:answers.json"
+        f"{_by_verdicts(version, model)}"
     )
 
 

@@ -445,7 +445,9 @@ def require_attempts(task: Task, found: Imported, path: str) -> None:
 
 def _published_answers(loaded_task: LoadedTask, model: str, settings: Settings) -> Imported:
     """Fetch a model's published answers, and read them under the name that the published table has for it."""
-    source = outputs_of(loaded_task.key, loaded_task.folder, model)
+    task = loaded_task.task
+    version = "" if task.starter else f"{task.name}@{task.version}"
+    source = outputs_of(loaded_task.key, loaded_task.folder, model, version)
     data, used = source_finder(settings).fetch(source)
     (imported,) = _given_answers(loaded_task, json_rows(data, source.place), settings)
     return dataclasses.replace(

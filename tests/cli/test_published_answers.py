@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.data.sources import read_outputs
+from judgebench.data.sources import outputs_of, read_outputs
+from judgebench.errors import UsageError
 from judgebench.models.scripted import ScriptedModel, playing, reply
 from judgebench.run.folder import RunFolder
 from tests.commands import Command
@@ -86,6 +87,22 @@ def test_what_published_answers_cannot_do(
     ended = command("eval", "--tasks", own, "--offline", *arguments)
     assert says in ended.paragraph
     assert not Path("runs").exists()
+
+
+def test_published_verdicts_do_where_answers_are_not_pinned(tmp_path: Path) -> None:
+    """The refusal says so of a model whose verdicts are here, and of no other model, task or version."""
+    offer = "`judgebench compare RUN published:phi-2` needs no answers: it compares a run of alpacaeval@2"
+    for model, version, offered in (
+        ("phi-2", "alpacaeval@2", True),
+        ("nobody", "alpacaeval@2", False),
+        ("phi-2", "arenahard@v0.1", False),
+        ("phi-2", "", False),
+    ):
+        for folder in (ALPACAEVAL, tmp_path):
+            with pytest.raises(UsageError) as refused:
+                outputs_of("alpacaeval", folder, model, version)
+            assert (offer in str(refused.value)) is offered
+            assert ("compare RUN" in str(refused.value)) is offered
 
 
 def test_fetching_for_no_task_or_for_one_without_published_answers_is_refused(command: Command) -> None:
