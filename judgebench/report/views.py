@@ -93,15 +93,18 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
     order = list(dict.fromkeys(units.values()))
     listed = [key for key in known if key[1] is None or _has_value(by_run, key)]
     keys = sorted(listed, key=lambda key: (order.index(units[key]), not _has_value(by_run, key)))
-    scales = _scales(by_run, keys, units, published)
-    last = {units[key]: key for key in keys if scales.get(units[key]) is not None and _has_value(by_run, key)}
+    drawn = [key for key in keys if not is_spread(key[0])]
+    scales = _scales(by_run, drawn, units, published)
+    last = {units[key]: key for key in drawn if scales.get(units[key]) is not None and _has_value(by_run, key)}
     rows = tuple(
         ScoreRow(
             metric=metric,
             group=group or "",
             cells=_cells(task, [scores.get((metric, group)) for scores in by_run]),
             difference=_difference(compared.get((metric, group))),
-            plot=_plot(report, task, scales.get(units[metric, group]), metric, group, by_run, published),
+            plot=_plot(report, task, scales.get(units[metric, group]), metric, group, by_run, published)
+            if (metric, group) in drawn
+            else Markup(""),
             axis=axis(scale, unit, named=True)
             if last.get(unit := units[metric, group]) == (metric, group) and (scale := scales.get(unit)) is not None
             else Markup(""),
@@ -129,6 +132,15 @@ def _score_table(report: Report, task: TaskReport, *, groups: bool) -> ScoreTabl
             if (progress := opened.task.so_far) is not None
         ),
     )
+
+
+def is_spread(metric: str) -> bool:
+    """Whether a metric is the standard error of another, which has no place among numbers on an axis.
+
+    >>> is_spread("lc_standard_error"), is_spread("lc_win_rate")
+    (True, False)
+    """
+    return metric.endswith("standard_error")
 
 
 def _by_upstream(report: Report, task: TaskReport) -> Iterator[str]:
