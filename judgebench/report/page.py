@@ -25,7 +25,7 @@ from judgebench.report.categories import shown_group
 from judgebench.report.collect import Report
 from judgebench.report.costs import cost_views
 from judgebench.report.judging import judge_views
-from judgebench.report.places import without_folders
+from judgebench.report.places import short_hashes, without_folders
 from judgebench.report.plots import key_of
 from judgebench.report.slices import encoded, packed, packed_samples
 
@@ -82,7 +82,7 @@ def templates() -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters |= {"without_folders": without_folders, "shown_group": shown_group}
+    made.filters |= {"without_folders": without_folders, "short_hashes": short_hashes, "shown_group": shown_group}
     return made
 
 

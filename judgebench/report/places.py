@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 SECRET = ("key", "token", "authorization", "password", "secret")
 PART = r"/[^\s/'\"`,;:()<>|]+"
 WHOLE = re.compile(rf"(?:(?<=file://)|(?<![\w/.~#%-]))(?!//)(?:~[\w.-]*(?:{PART})+|(?:{PART}){{2,}})/?")
+SHA256 = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 WORD = re.compile(r"((?:[\w.-]+[=:])*(?:(?<=file:)//)?)((?:~|/(?!/)).*)", re.DOTALL)
 
 
@@ -16,6 +17,15 @@ def without_folders(text: str) -> str:
     '(one differs), see https://host/a/b and org/model; y.csv'
     """
     return WHOLE.sub(lambda found: _last(found.group()), text)
+
+
+def short_hashes(text: str) -> str:
+    """A text whose sha256 sums are cut to their first twelve digits.
+
+    >>> short_hashes("sha256:" + 64 * "a" + " and b")
+    'sha256:aaaaaaaaaaaa… and b'
+    """
+    return SHA256.sub(lambda found: f"{found.group()[:12]}…", text)
 
 
 def masked(words: Iterable[str]) -> Iterator[str]:
