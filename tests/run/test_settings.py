@@ -38,7 +38,7 @@ NAMES_OF_FILES = {
     "bridge": PathLike | Iterable[PathLike],
 }
 """Texts that may be the path of a file."""
-ANOTHER_WAY = {"model", "tasks", "judges", "own_judge", "judge_file_args", "judge_epoch", "argv"}
+ANOTHER_WAY = {"model", "tasks", "judges", "own_judge", "judge_file_args", "judge_prompt_path", "judge_epoch", "argv"}
 """Parameters of ``evaluate`` itself, and what it does not take."""
 
 
