@@ -151,6 +151,8 @@ class Across(msgspec.Struct, frozen=True, kw_only=True):
     partial: bool = False
     absent: tuple[str, ...] = ()
     """Tasks whose runs here are of other examples: of a starter set or of a part."""
+    elsewhere: tuple[str, ...] = ()
+    """Models whose runs stand in none of these groups, such as those of another protocol."""
 
 
 def rows_of(run: Run, task: str | None = None) -> list[LeaderboardRow]:
@@ -476,7 +478,12 @@ def across_tasks(groups: Sequence[Group]) -> Across | None:
         starter=starter,
         partial=partial,
         absent=tuple(name for name, group in firsts.items() if group not in tables),
+        elsewhere=tuple(sorted(_models_of(groups) - {model for model, _ in models})),
     )
+
+
+def _models_of(groups: Iterable[Group]) -> set[str]:
+    return {row.model for group in groups for row in group.rows if not row.published and row.kind == "measured"}
 
 
 def _standing_order(standing: Standing) -> tuple[bool, float, int, str]:

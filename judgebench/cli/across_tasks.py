@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FEW_MODELS, FEW_TASKS = 3, 3
 """On a terminal, tasks stand one below the other if there are more than so few of at most so many models."""
+MOST_NAMED = 12
+"""Models that are not here and are named."""
 
 
 def across_sheet(across: "Across", *, terminal: bool) -> Sheet:
@@ -74,6 +76,10 @@ def _about_across(across: "Across") -> "Iterator[str]":
     if across.absent:
         needed = f"{'a part of the' if across.partial else 'the whole'} {_sets(across)}"
         yield f"not here, because no run is of {needed}: {', '.join(across.absent)}"
+    if across.elsewhere:
+        named, more = across.elsewhere[:MOST_NAMED], len(across.elsewhere) - MOST_NAMED
+        told = ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
+        yield f"not here, because no run stands in a first table of these tasks: {told}"
 
 
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:

@@ -65,6 +65,7 @@ def test_a_part_never_stands_beside_whole_sets(answers: Path, tmp_path: Path) ->
     across = text[text.index("**across tasks") :]
     assert "| whole | 100.00 (1) |" in across
     assert "| tried" not in across
+    assert "- not here, because no run stands in a first table of these tasks: tried, tried-too\n" in across
     assert across.startswith("**across tasks: starter sets**")
     first, *others = [line for line in text.splitlines() if line.startswith("**gsm8k")]
     assert "differs" not in first
