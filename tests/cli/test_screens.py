@@ -106,6 +106,7 @@ SCREENS: dict[str, tuple[Sequence[str], tuple[int, ...], int, Sequence[str]]] = 
     "import": (("import", "new-ifeval.json", "--from", "outputs", "--task", "ifeval", "--out", "x"), (80,), None, ()),
     "report": (("report", "one/old", "one/new", "--html", "report.html"), (80,), None, ()),
     "plot": (("plot", "one/old", "one/new", "--kind", "forest", "--out", "plot.svg"), (80,), None, ()),
+    "status": (("status", "grouped/new-ifeval"), (80,), 0, ("ifeval",)),
     "show": (("show", "grouped/new-ifeval", "--task", "ifeval"), (80,), 0, ()),
 }  # fmt: skip
 """Commands by what they are called here: the words, widths, exit code (any if None), and what must be on the screen."""
@@ -136,7 +137,7 @@ def test_every_command_has_a_screen() -> None:
     ``selftest``: every row of it is asked for.
     """
     known = {arguments[0] for arguments, *_ in SCREENS.values()}
-    others = {"generate", "judge", "export", "view", "help", "completion", "selftest"}
+    others = {"generate", "judge", "export", "view", "help", "completion", "selftest", "tune"}
     assert set(get_command(app).commands) - known - others == set()  # type: ignore[attr-defined]
 
 

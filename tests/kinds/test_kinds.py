@@ -651,12 +651,12 @@ def test_a_starter_run_takes_the_baseline_of_the_whole(place: Path) -> None:
 
 
 def test_files_are_named_as_the_user_wrote_them(place: Path) -> None:
-    """A run says which file it was made with, and a name without its ending proposes the file."""
+    """A run says which file it was made with, and a name without its ending names the file."""
     write_task(RATING, "even.toml")
     evaluated(rates, task="even.toml")
     assert "as in --tasks even.toml" in judgebench(["score", "run"], code=2).stderr
     ended = judgebench(["eval", "--model", "builtin:tiny", "--tasks", "even", "--out", "x"], code=2)
-    assert "did you mean even.toml?" in ended.stderr
+    assert "but ./even.toml is one: write ./even.toml" in ended.stderr
 
 
 def test_several_models_end_in_one_table(place: Path) -> None:

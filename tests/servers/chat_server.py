@@ -129,7 +129,7 @@ class ChatServer:
         self.in_flight += 1
         seen = {"path": request.path, "headers": dict(request.headers), "body": msgspec.Raw(data)}
         self.log(key, "start", attempt=attempt, **(seen if self.options.log_bodies else {}))
-        allowed, told = self.meter.take(time.monotonic())
+        allowed, told = self.meter.take(asyncio.get_running_loop().time())
         fault = self.fault_of(key, attempt) if allowed else "429"
         try:
             response = await self.reply(request, PROTOCOLS[request.path], body, data, fault)

@@ -32,6 +32,7 @@ from judgebench.stats import (
     correlation_comparison,
     cross_annotation,
     elo,
+    equal_lengths,
     intervals,
     judge_bias,
     judges_effect,
@@ -180,6 +181,9 @@ def judged(d: Data) -> rogan_gladen.JudgeErrors:
 
 
 PROCEDURES: dict[str, Callable[[Data], Any]] = {
+    "equal_lengths.change_at_equal_lengths": lambda d: equal_lengths.change_at_equal_lengths(
+        d.shares - d.other, 1000.0 + np.arange(d.n), 1000.0 + d.lengths
+    ),
     "agreement.orient": lambda d: agreement.orient(["a"] * len(d.votes), ["b"] * len(d.votes), d.votes),
     "agreement.agreement_between": lambda d: agreement.agreement_between(
         np.arange(len(d.votes)), d.votes, np.arange(len(d.votes)), d.votes[::-1], rng=rng()
@@ -381,6 +385,7 @@ PROCEDURES: dict[str, Callable[[Data], Any]] = {
 PARTS = {
     "arrays": {"at_places", "cluster_places", "columns"},
     "bridge": {"forecast_half_width"},
+    "equal_lengths": {"within_twofold"},
     "bridge_rules": {
         "models_rule",
         "evidence_rule",

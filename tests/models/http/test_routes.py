@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,7 @@ from judgebench.models.http.endpoint import Place
 from judgebench.models.http.model import HttpChat
 from judgebench.models.http.routes import Gate, Route, Size
 from judgebench.records import Completion, Message, Request, Sampling
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import wait_for
 from tests.servers.launch import Server, chat_server
 
 SIZE = Size(10.0, 10.0)
@@ -151,14 +150,9 @@ def test_a_concurrency_can_change_while_requests_are_sent() -> None:
         asking = threading.Thread(target=lambda: got.extend(model.complete(many(300))))
         asking.start()
 
-        def wait_for(finished: int) -> None:
-            end = time.monotonic() + PATIENCE_SECONDS
-            while server.counts()["finish"] < finished and time.monotonic() < end:
-                time.sleep(0.01)
-
-        wait_for(20)
+        wait_for(lambda: server.counts()["finish"] >= 20)
         model.set_concurrency(16)
-        wait_for(200)
+        wait_for(lambda: server.counts()["finish"] >= 200)
         model.set_concurrency(3)
         asking.join()
         model.close()
@@ -177,7 +171,7 @@ def test_two_runs_at_one_gate_take_turns() -> None:
         order: list[str] = []
 
         async def ask(run: str) -> None:
-            where = await gate.enter(run, SIZE, time.monotonic())
+            where = await gate.enter(run, SIZE, asyncio.get_running_loop().time())
             order.append(run)
             await asyncio.sleep(0)
             gate.leave(*where)
