@@ -154,11 +154,11 @@ def test_differences_are_those_of_compare(place: Path) -> None:
         ends = one["low"], one["high"]
         assert (
             f"{one['group']} {one['metric']}" if one["group"] else one["metric"],
-            *(figure(one[value], one["unit"]) for value in ("first_value", "second_value")),
             figure(one["difference"], one["unit"], signed=True)
             + ("" if ends[0] is None else f" ({interval(*ends, one['unit'], signed=True)})"),
             "" if one["p_adjusted"] is None else p_value(one["p_adjusted"]).removeprefix("p ").removeprefix("= "),
             str(one["n"]),
+            *(figure(one[value], one["unit"]) for value in ("first_value", "second_value")),
         ) in shown
     assert len(listed) > 5
 
