@@ -196,7 +196,7 @@ def _served(judge: "KnownJudge") -> str:
 @app.command()
 def info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A judge, a task, or the path of a judge file.")],
-    fits: Annotated[
+    tasks: Annotated[
         str | None,
         typer.Option("--tasks", help="Whether a judge file fits these tasks, also of your own.", metavar="T1,T2|PATH"),
     ] = None,
@@ -208,10 +208,10 @@ def info(
 
     path, of_task = Path(name), is_task(name)
     if not of_task and (path.suffix in (".toml", ".yaml", ".yml", ".j2") or path.is_dir()):
-        checked = check_file(path, fits)
+        checked = check_file(path, tasks)
         print_lines(checked, _folded(_file_lines(checked)), as_json=json)
         return
-    if fits is not None:
+    if tasks is not None:
         raise UsageError(f"--tasks says which tasks a judge file or a prompt is tried on, and {name} is none")
     if not of_task and _model_or_audited(name, as_json=json):
         return
