@@ -38,15 +38,18 @@ LARGEST = 60 * 10**6
 """Slices of more bytes are not written into the page, but into files beside it."""
 SELF = "'self'"
 ASSETS = Path(__file__).parent / "assets"
+COMMENTS = re.compile(r"^ *//.*\n|^ */\*\*(?:(?!\*/)[\s\S])*\*/\n|/\*\*(?:(?!\*/).)*\*/ ", re.MULTILINE)
+"""Of the modules: whole lines, descriptions of functions, and types within expressions."""
 
 
 @cache
 def script(modules: tuple[str, ...] = MODULES) -> str:
-    """The modules of a page as one strict function."""
+    """The modules of a page as one strict function, without their comments."""
     parts = []
     for name in modules:
         text = (ASSETS / f"{name}.js").read_text("utf-8")
         text = re.sub(r"^import [^;]*;\n", "", text, flags=re.MULTILINE)
+        text = COMMENTS.sub("", text)
         parts.append(re.sub(r"^export ", "", text, flags=re.MULTILINE))
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 

@@ -20,6 +20,7 @@ import shlex
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -533,8 +534,9 @@ def on_task(run: Path | str, name: str, files: str) -> str:
     return f"{shlex.quote(str(run))} --task {shlex.quote(text)}"
 
 
-def _bundled() -> list[str]:
-    return sorted({path.parent.name for name in TASK_FILES for path in Path(__path__[0]).glob(f"*/{name}")})
+@cache
+def _bundled() -> tuple[str, ...]:
+    return tuple(sorted({path.parent.name for name in TASK_FILES for path in Path(__path__[0]).glob(f"*/{name}")}))
 
 
 def _owners() -> dict[str, list[str]]:

@@ -52,6 +52,12 @@ def test_the_script_is_one_function_that_the_policy_names(modules: tuple[str, ..
     assert "unsafe" not in policy(modules=modules)
     assert policy(modules=modules).count("sha256-") == 2
     assert "</script" not in script(modules)
+    assert "/*" not in script(modules)
+
+
+def test_script_and_style_are_small() -> None:
+    """90 KB at most, though nothing is minified."""
+    assert len((script() + style()).encode()) < 90_000
 
 
 def test_widths_change_no_colour() -> None:
