@@ -139,6 +139,11 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(msgspec.json.decode, path.read_bytes().splitlines())
 
 
+def counted(scores: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:
+    """The scores as those of so many samples, so that none seems to leave out the others."""
+    return [score | ({"n": wanted} if score["group"] is None else {}) for score in scores]
+
+
 def enlarge(mirror: Path, work: Path, case: str, side: int) -> Path:
     """A run of the case's tasks with as many samples as it wants."""
     tasks, wanted, _ = CASES[case]
@@ -163,9 +168,11 @@ def enlarge(mirror: Path, work: Path, case: str, side: int) -> Path:
         (source / key / "baselines.jsonl").unlink(missing_ok=True)
         if not baselines:
             (out / key / "baselines.jsonl").unlink()
-        (out / key / "scores.json").write_bytes((source / key / "scores.json").read_bytes())
+        scores = msgspec.json.decode((source / key / "scores.json").read_bytes())
+        (out / key / "scores.json").write_bytes(msgspec.json.encode(counted(scores, wanted)))
         manifests.append(json.loads((source / "manifest.json").read_text()))
-        results.append(json.loads((source / "results.json").read_text()))
+        of_source = json.loads((source / "results.json").read_text())
+        results.append(of_source | {"scores": counted(of_source["scores"], wanted)})
     manifest = manifests[0] | {"run_id": f"{case}-{side}", "name": f"run {side}", "tasks": {}, "status": "complete"}
     for one in manifests:
         manifest["tasks"] |= one["tasks"]

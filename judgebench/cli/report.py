@@ -64,7 +64,7 @@ def report(
     level: Annotated[
         int,
         typer.Option(
-            help="How hard to compress samples: 1 takes a third of the time, and a fifth more room.",
+            help="How hard to compress samples: 1 takes half of the time, and a sixth more room.",
             min=1,
             max=9,
             metavar="1-9",

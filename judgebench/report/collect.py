@@ -32,8 +32,8 @@ TEXTS = {
     "answers": "the answers, and what judges were sent",
 }
 """Texts that a page can leave out, in words."""
-LEVEL = 6
-"""How hard samples are compressed, from 1 to 9: 1 takes a third of the time and a fifth more room."""
+LEVEL = 5
+"""How hard samples are compressed, from 1 to 9: 1 takes half of the time and a sixth more room."""
 NOT_COMPARED = "the runs are not compared"
 DIGITS = 5
 """Decimal places of samples' values in the page."""
