@@ -453,7 +453,7 @@ class Report(_Tabular):
 
     def _repr_html_(self) -> str:
         """For notebooks: the tables of the page's summary."""
-        from judgebench.report.views import summary_sheets
+        from judgebench.report.summary import summary_sheets
 
         return "".join(map(html_of, summary_sheets(self.record)))
 

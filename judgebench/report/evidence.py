@@ -18,8 +18,8 @@ from judgebench.exchange.sheets import Sheet
 from judgebench.records import Score
 from judgebench.report.bridge_plots import Curve, Guess, Point, left_out, regression
 from judgebench.report.collect import Report, TaskReport
+from judgebench.report.doubts import Doubt
 from judgebench.report.plots import Scale, axis, scale_of
-from judgebench.report.views import Doubt
 from judgebench.run.bridge_files import Bridge, read_bridge, ready_bridges
 from judgebench.run.judge_marks import AuditMark, marks_of
 from judgebench.run.predicting import approximately, evidence, measured_name

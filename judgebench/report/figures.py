@@ -17,6 +17,8 @@ from judgebench.models.local.checkpoints import import_extra
 from judgebench.records import Score
 from judgebench.report.calibrations import calibration, labelled
 from judgebench.report.collect import NOT_COMPARED, Report, TaskReport
+from judgebench.report.comparing import matrix_counts
+from judgebench.report.differences import comparison_of
 from judgebench.report.figure_parts import (
     EDGE,
     MARK,
@@ -39,7 +41,6 @@ from judgebench.report.figure_parts import (
 from judgebench.report.ladders import certain_ranks, headline, ordered
 from judgebench.report.length_plots import NUMBERS, length_curve
 from judgebench.report.plots import Mark, Scale, curves, forest, scale_of
-from judgebench.report.views import comparison_of, matrix_counts
 from judgebench.tasks import is_among, parse_specs
 
 ROW, MARK_ROW = 20.0, 12.0

@@ -19,15 +19,20 @@ from typing import IO, TYPE_CHECKING, Any
 from judgebench.data.resources import resource
 from judgebench.display import printable
 from judgebench.errors import UsageError
-from judgebench.report import evidence, views
+from judgebench.report import doubts, evidence
 from judgebench.report.address import address
 from judgebench.report.categories import shown_group
 from judgebench.report.collect import Report
+from judgebench.report.comparing import compared
 from judgebench.report.costs import cost_views
 from judgebench.report.judging import judge_views
+from judgebench.report.one_task import task_views
 from judgebench.report.places import short_hashes, without_folders
 from judgebench.report.plots import key_of
+from judgebench.report.provenance import facts, unlike
+from judgebench.report.score_tables import MOST_COLUMNS, run_rows, score_tables
 from judgebench.report.slices import encoded, packed, packed_samples
+from judgebench.report.summary import leads
 
 if TYPE_CHECKING:
     import jinja2
@@ -152,21 +157,21 @@ def _shown(report: Report, start: str, slices: str) -> dict[str, Any]:
         "policy": policy(apart=not slices.startswith(":")),
         "style": style(),
         "address": address,
-        "summary": views.score_tables(report, groups=False),
-        "tasks": views.task_views(report),
-        "leads": list(views.leads(report)),
-        "doubts": views.worst_first([*views.doubts(report), *evidence.doubts(report)]),
+        "summary": score_tables(report, groups=False),
+        "tasks": task_views(report),
+        "leads": list(leads(report)),
+        "doubts": doubts.worst_first([*doubts.doubts(report), *evidence.doubts(report)]),
         "key_of": key_of,
-        "run_rows": views.run_rows,
-        "most_columns": views.MOST_COLUMNS,
-        "compared": views.compared(report),
-        "facts": views.facts(report),
+        "run_rows": run_rows,
+        "most_columns": MOST_COLUMNS,
+        "compared": compared(report),
+        "facts": facts(report),
         "judges": judge_views(report),
         "audits": evidence.audits_of(report),
         "cards": evidence.audit_views(report),
         "bridges": evidence.bridge_views(report),
         "costs": cost_views(report),
-        "unlike": views.unlike(report),
+        "unlike": unlike(report),
         "samples": sum(len(task.listed) for task in report.tasks),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from judgebench.report.views import address
+from judgebench.report.address import address
 from tests.commands import judgebench
 from tests.patience import wait_for
 from tests.report.hostile import TEXTS, write_hostile

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from judgebench.report import slices
+from judgebench.report.address import address
 from judgebench.report.collect import collect
 from judgebench.report.page import write_page
-from judgebench.report.views import address
 from judgebench.run.reading import read_run
 from tests.commands import judgebench
 from tests.patience import wait_for

@@ -9,10 +9,12 @@ import pytest
 
 from judgebench.errors import UsageError
 from judgebench.report.collect import collect
+from judgebench.report.doubts import doubts, worst_first
 from judgebench.report.live_runs import LONGEST_WAIT, LiveRuns, wait_for_runs
 from judgebench.report.page import templates
+from judgebench.report.score_tables import score_tables
 from judgebench.report.serving import state_of
-from judgebench.report.views import doubts, leads, score_tables, worst_first
+from judgebench.report.summary import leads
 from judgebench.run.loading import source_finder
 from judgebench.run.reading import Run, read_run
 from judgebench.run.settings import settings_from_flags
