@@ -5,14 +5,14 @@
 ``labels``: a local judge's log-probabilities of two labels against forward passes of the same prompts in tokens, sorted
 by length. ``reward``: a reward model as ``--judge`` opens it against batches by hand. ``turns``: a candidate and a
 judge of one size evaluate on one GPU; the memory that they take at once is to be less than that of two. ``overlap``:
-answers are judged over HTTP while others are generated, against the slower of the two alone. ``real``:
-``builtin:smollm2`` through both backends on IFEval and GSM8K, verdict by verdict.
+answers are judged over HTTP while others are generated, against the slower of the two alone. ``real_hf``,
+``real_vllm``: ``builtin:smollm2`` through a backend on IFEval and GSM8K. ``install``, ``beside_hf``, ``beside_vllm``:
+the same through lm-eval, verdict by verdict (``real.py``).
 
 Figures are by the clock. On a CPU they say nothing; size ``tiny`` is for a rehearsal there.
 """
 
 import argparse
-import gc
 import importlib
 import json
 import os
@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import generation, scoring  # noqa: E402 - the checkout's own, wherever the program is started from
-from judgebench.models.call_store import default_cache_dir  # noqa: E402
+from benchmarks.gpu.place import PROMPTS, Place, free, left_out, said  # noqa: E402
+from benchmarks.gpu.real import beside, install, real  # noqa: E402
 from judgebench.models.local.hf import HfModel  # noqa: E402
-from judgebench.models.local.smollm2 import smollm2_checkpoint  # noqa: E402
 from judgebench.models.local.vllm import VllmModel  # noqa: E402
 from judgebench.records import Request, Sampling  # noqa: E402
 from judgebench.run.folder import RunFolder  # noqa: E402
 from judgebench.run.runner import Runner  # noqa: E402
-from judgebench.run.settings import Settings, mirror_folders  # noqa: E402
+from judgebench.run.settings import Settings  # noqa: E402
 from tests.models.llama import WORDS, save_tokenizer  # noqa: E402
 from tests.models.scorers import to_score  # noqa: E402
 from tests.servers.launch import chat_server  # noqa: E402
@@ -46,35 +46,8 @@ SHAPES: dict[str, dict[str, int]] = {
     "1B": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32},
     "7B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 28, "num_attention_heads": 32},
 }
-PROMPTS = {"tiny": 6, "1B": 1024, "7B": 512}
 NAIVE = 16
 """Prompts that ``generate`` answers one by one."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the checkpoint is, what it runs on, and how much there is to do."""
-
-    folder: Path
-    size: str
-    device: str
-    prompts: int
-
-    @property
-    def model(self) -> Path:
-        """The checkpoint."""
-        return self.folder / "model"
-
-    @property
-    def short(self) -> bool:
-        """Whether this is a rehearsal."""
-        return self.size == "tiny"
-
-    @property
-    def requests(self) -> list[Request]:
-        """What is asked."""
-        found = generation.mixed_requests(self.prompts)
-        return [one(request, max_tokens=4) for request in found] if self.short else found
 
 
 def one(request: Request, **sampling: Any) -> Request:
@@ -82,10 +55,10 @@ def one(request: Request, **sampling: Any) -> Request:
     return Request(messages=request.messages, sampling=Sampling(**sampling))
 
 
-def said(part: str, what: str, figure: float, wanted: str) -> float:
-    """Print a part's figure beside the wanted one."""
-    print(f"{part}: {what}; {figure:.3f} (wanted: {wanted})", flush=True)
-    return figure
+def requests_of(place: Place) -> list[Request]:
+    """What is asked."""
+    found = generation.mixed_requests(place.prompts)
+    return [one(request, max_tokens=4) for request in found] if place.short else found
 
 
 def checkpoint(place: Place) -> float:
@@ -127,12 +100,12 @@ class InTokens:
 def vllm(place: Place) -> float | None:
     """Tokens per second of the backend against those of ``LLM.generate``."""
     if find_spec("vllm") is None:
-        print("vllm: left out, vLLM is not installed", flush=True)
+        left_out("vllm", "vLLM is not installed")
         return None
     eager = {"enforce_eager": True, "max_model_len": 2048} if place.short else {}
     model = VllmModel(place.model, **eager)
-    ours = generation.clocked(model, place.requests[:2], place.requests)
-    bare = generation.bare_vllm(model, InTokens(place.model, place.requests))
+    ours = generation.clocked(model, requests_of(place)[:2], requests_of(place))
+    bare = generation.bare_vllm(model, InTokens(place.model, requests_of(place)))
     what = f"vllm: {ours:,.0f} tokens/s, LLM.generate {bare:,.0f}"
     return said("vllm", what, ours / bare, "at least 0.97")
 
@@ -140,31 +113,31 @@ def vllm(place: Place) -> float | None:
 def hf(place: Place) -> float:
     """Tokens per second of the backend against those of ``generate``, one prompt at a time."""
     torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
-    tokens = InTokens(place.model, place.requests[:NAIVE])
+    tokens = InTokens(place.model, requests_of(place)[:NAIVE])
     network = transformers.AutoModelForCausalLM.from_pretrained(place.model, dtype="auto").to(place.device).eval()
 
-    def by_hand() -> int:
+    def by_hand(most: int) -> int:
         count = 0
         with torch.inference_mode():
-            for prompt, limit in zip(tokens.prompts, tokens.limits, strict=True):
+            for prompt, limit in zip(tokens.prompts[:most], tokens.limits[:most], strict=True):
                 ids = torch.tensor([prompt], device=place.device)
                 found = network.generate(input_ids=ids, max_new_tokens=limit, do_sample=False, pad_token_id=0)
                 count += found.shape[1] - len(prompt)
         return count
 
-    by_hand()
+    by_hand(1)
     begun = time.perf_counter()
-    naive = by_hand() / (time.perf_counter() - begun)
+    naive = by_hand(NAIVE) / (time.perf_counter() - begun)
     network = None
     free(torch)
-    ours = generation.clocked(HfModel(place.model), place.requests[:NAIVE], place.requests)
+    ours = generation.clocked(HfModel(place.model), requests_of(place)[:NAIVE], requests_of(place))
     return said("hf", f"hf: {ours:,.0f} tokens/s, generate one by one {naive:,.0f}", ours / naive, "at least 4")
 
 
 def labels(place: Place) -> float:
     """Rows per second of a local judge that scores two labels, against bare forward passes."""
     torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
-    asked = [one(request, choices=(WORDS[0], WORDS[1])) for request in place.requests]
+    asked = [one(request, choices=(WORDS[0], WORDS[1])) for request in requests_of(place)]
     model = HfModel(place.model)
     list(model.complete(asked[:NAIVE]))
     begun = time.perf_counter()
@@ -173,7 +146,7 @@ def labels(place: Place) -> float:
     batch = model._batch_size
     model.close()
     free(torch)
-    prompts = sorted(InTokens(place.model, place.requests).prompts, key=len)
+    prompts = sorted(InTokens(place.model, requests_of(place)).prompts, key=len)
     network = transformers.AutoModelForCausalLM.from_pretrained(place.model, dtype="auto").to(place.device).eval()
 
     def by_hand(rows: Sequence[list[int]]) -> None:
@@ -275,6 +248,7 @@ def overlap(place: Place) -> float:
         )
         return Runner(settings, lambda *_: None)
 
+    runner("warm-up", None).evaluate(judge=False)
     generate = generation.seconds_of(lambda: runner("generate", None).evaluate(judge=False))
     delay = 10.0 if place.short else 1000 * generate * 8 / prompts
     with chat_server(delay_ms=delay, log="/dev/null") as server:
@@ -287,53 +261,13 @@ def overlap(place: Place) -> float:
     return said("overlap", what, together / max(generate, judging), "at most 1.15")
 
 
-def real(place: Place) -> float | None:
-    """Share of verdicts of ``builtin:smollm2`` that are alike through both backends, on IFEval and GSM8K."""
-    mirrors = tuple(folder for folder in (*mirror_folders([]), default_cache_dir()) if folder.is_dir())
-    backends = [name for name in ("hf", "vllm") if name == "hf" or find_spec("vllm") is not None]
-    verdicts: dict[str, dict[tuple[str, str], float | None]] = {}
-    seconds = {}
-    try:
-        folder = smollm2_checkpoint(place.folder / "models")
-        for backend in backends:
-            settings = Settings(
-                tasks="ifeval,gsm8k",
-                model=f"{backend}:{folder}",
-                gen={"temperature": "0"} | ({"max_tokens": "16"} if place.short else {}),
-                limit=2 if place.short else None,
-                mirrors=mirrors,
-                offline=True,
-                out=place.folder / "runs" / f"real-{backend}",
-            )
-            seconds[backend] = generation.seconds_of(
-                lambda settings=settings: Runner(settings, lambda *_: None).evaluate()
-            )
-            run = RunFolder(settings.out or place.folder)
-            verdicts[backend] = {
-                (task, row.example_id): row.verdict.value
-                for task in ("ifeval", "gsm8k")
-                for row in run.task(task).judgements()
-            }
-    except Exception as error:  # noqa: BLE001 - without the model's package or the official files there is nothing to do
-        print(f"real: left out, {error}", flush=True)
-        return None
-    told = ", ".join(f"{backend} {len(verdicts[backend])} verdicts in {seconds[backend]:.0f} s" for backend in backends)
-    if len(backends) < 2:
-        print(f"real: {told}; vLLM is not installed", flush=True)
-        return None
-    alike = [verdicts["hf"][key] == verdicts["vllm"].get(key) for key in verdicts["hf"]]
-    return said("real", f"{told}; alike", sum(alike) / max(1, len(alike)), "near 1")
-
-
-def free(torch: Any) -> None:
-    """Give back what nobody uses any more."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 PARTS: dict[str, Callable[[Place], float | None]] = {
-    part.__name__: part for part in (checkpoint, vllm, hf, labels, reward, turns, overlap, real)
+    **{part.__name__: part for part in (checkpoint, vllm, hf, labels, reward, turns, overlap)},
+    "real_hf": partial(real, backend="hf"),
+    "real_vllm": partial(real, backend="vllm"),
+    "install": install,
+    "beside_hf": partial(beside, engine="hf"),
+    "beside_vllm": partial(beside, engine="vllm"),
 }
 
 
@@ -341,14 +275,15 @@ def main() -> None:
     """Measure one part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=tuple(PARTS))
-    parser.add_argument("--size", choices=tuple(SHAPES), default="1B")
+    parser.add_argument("--size", choices=tuple(PROMPTS), default="1B")
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
-    torch = importlib.import_module("torch")
+    torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
+    transformers.utils.logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":
         torch.set_num_threads(1)
-    PARTS[options.part](Place(options.folder, options.size, device, PROMPTS[options.size]))
+    PARTS[options.part](Place.of(options.folder, options.size, device))
 
 
 if __name__ == "__main__":
