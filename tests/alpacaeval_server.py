@@ -21,7 +21,7 @@ import msgspec
 from judgebench import tasks
 from judgebench.data.rows import read_rows
 from judgebench.data.sources import SourceFinder
-from judgebench.models.call_store import call_key, default_store_path
+from judgebench.models.call_store import call_key, store_path
 from judgebench.models.http.model import HttpChat
 from judgebench.records import Case, Request
 from judgebench.run.loading import load_task
@@ -123,7 +123,7 @@ def _reply(call: Call) -> dict[str, Any]:
 
 def committed(model: str = "%") -> set[bytes]:
     """Keys of the calls that the store holds, read from a copy so that the store is left as the kill left it."""
-    store = default_store_path()
+    store = store_path()
     with tempfile.TemporaryDirectory() as folder:
         for file in store.parent.glob(store.name + "*"):
             copy(file, folder)
@@ -141,7 +141,7 @@ def committed(model: str = "%") -> set[bytes]:
 def stored(model: str = "%") -> int:
     """How many calls the store holds by now, while a command writes it."""
     try:
-        with closing(sqlite3.connect(f"file:{default_store_path()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"file:{store_path()}?mode=ro", uri=True)) as connection:
             (count,) = connection.execute("SELECT count(*) FROM calls WHERE model LIKE ?", (model,)).fetchone()
     except sqlite3.OperationalError:  # not yet made
         return 0

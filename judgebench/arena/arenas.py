@@ -24,7 +24,7 @@ from judgebench.display import slug
 from judgebench.errors import Incomplete, UsageError
 from judgebench.files import sha256_of
 from judgebench.kinds.items import FIELDS
-from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.call_store import CallStore, store_path
 from judgebench.models.opening import expand, parse_model
 from judgebench.run.dry_run import DryRun, summed
 from judgebench.run.folder import RunFolder
@@ -369,7 +369,7 @@ def estimate(plan: Plan) -> DryRun:
 
     Answers that are not there yet count as typical ones; adaptive pairing may stop earlier.
     """
-    store = CallStore(default_store_path())
+    store = CallStore(store_path(plan.settings.cache))
     rehearsal = Rehearsal(store)
     # The benchmark that is made of the prompts lies elsewhere: a dry run leaves nothing behind.
     with TemporaryDirectory() as folder:

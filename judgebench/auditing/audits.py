@@ -10,7 +10,7 @@ from judgebench.auditing.asking import Audit, Part, generations_of, parts_of
 from judgebench.auditing.cards import JudgeCard, keep, make_card
 from judgebench.auditing.suites import get_suite, require_files
 from judgebench.errors import Incomplete, UsageError
-from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.call_store import CallStore, store_path
 from judgebench.models.trained_by import Vendors
 from judgebench.run.loading import MISSING_LIMIT, source_finder, too_many
 from judgebench.run.pipeline import Observer
@@ -97,7 +97,7 @@ def estimate(plan: AuditPlan) -> "DryRun":
     from judgebench.run.rehearsal import Rehearsal
 
     asked = Audit(plan.settings, parts(plan))
-    store = CallStore(default_store_path())
+    store = CallStore(store_path(plan.settings.cache))
     rehearsal = Rehearsal(store)
     try:
         for part in asked.parts:

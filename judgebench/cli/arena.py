@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SETTINGS = (
     *("judge", "judge_prompt", "out", "limit", "judge_repeats", "reask", "model_arg", "judge_arg", "gen", "judge_gen"),
     *("system", "chat_template", "thinking", "think_tags", "fields", "level", "api_key_env", "concurrency"),
-    *("judge_concurrency", "rpm", "tpm", "budget", "mirror", "offline"),
+    *("judge_concurrency", "rpm", "tpm", "budget", "cache", "mirror", "offline"),
 )
 """The settings of runs that an arena has, by their flags."""
 

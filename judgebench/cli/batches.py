@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,23 +26,23 @@ Named = Annotated[
 
 
 @app.command("list")
-def list_(named: Named = None, json: options.Json = False) -> None:
+def list_(named: Named = None, cache: options.Cache = None, json: options.Json = False) -> None:
     """List the batches of the call store, the newest first. No vendor is asked."""
     from judgebench.run.batches import chosen_batches
 
-    with _store() as store:
+    with _store(cache) as store:
         found = chosen_batches(store, named or [])
     _print(found, as_json=json)
 
 
 @app.command()
-def wait(named: Named = None, json: options.Json = False) -> None:
+def wait(named: Named = None, cache: options.Cache = None, json: options.Json = False) -> None:
     """Wait until batches have ended, and fetch their results. The runs that they are for then go on without calls."""
     from judgebench.cli.rendering import print_beside
     from judgebench.models.batch_book import RUNNING
     from judgebench.run.batches import chosen_batches, look_after
 
-    with _store() as store:
+    with _store(cache) as store:
         found = chosen_batches(store, named or [])
         last = {batch.token: batch.word for batch in found}
         while any(batch.state == RUNNING for batch in found):
@@ -57,11 +58,11 @@ def wait(named: Named = None, json: options.Json = False) -> None:
 
 
 @app.command()
-def fetch(named: Named = None, json: options.Json = False) -> None:
+def fetch(named: Named = None, cache: options.Cache = None, json: options.Json = False) -> None:
     """Ask once how batches are, and fetch the results of those that have ended."""
     from judgebench.run.batches import chosen_batches, look_after
 
-    with _store() as store:
+    with _store(cache) as store:
         found = [look_after(store, batch) for batch in chosen_batches(store, named or [])]
     _print(found, as_json=json)
 
@@ -72,12 +73,13 @@ def cancel(
     forget: Annotated[
         bool, typer.Option("--forget", help="Ask no vendor: take it that nothing will come of them.")
     ] = False,
+    cache: options.Cache = None,
 ) -> None:
     """Cancel batches that run. What they have answered is paid, and kept; the rest is asked again by the next start."""
     from judgebench.models.batch_book import RUNNING
     from judgebench.run import batches
 
-    with _store() as store:
+    with _store(cache) as store:
         found = [batch for batch in batches.chosen_batches(store, named) if batch.state == RUNNING]
         if not found:
             raise UsageError(f"none of the batches of {', '.join(named)} runs, so there is nothing to cancel")
@@ -90,10 +92,10 @@ def cancel(
     typer.echo(f"{len(found)} {'batch' if len(found) == 1 else 'batches'} {done}")
 
 
-def _store() -> "CallStore":
-    from judgebench.models.call_store import CallStore, default_store_path
+def _store(folder: Path | None) -> "CallStore":
+    from judgebench.models.call_store import CallStore, store_path
 
-    return CallStore(default_store_path())
+    return CallStore(store_path(folder))
 
 
 def _print(found: "Sequence[Batch]", *, as_json: bool) -> None:

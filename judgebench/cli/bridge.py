@@ -189,6 +189,7 @@ def check(
     api_key_env: options.KeyEnv = None,
     judge_concurrency: Annotated[int | None, options.option("judge_concurrency")] = None,
     budget: options.Budget = None,
+    cache: options.Cache = None,
     tasks: options.TaskFiles = "",
     mirror: options.Mirror = [],  # noqa: B006
     offline: options.Offline = False,
@@ -214,7 +215,7 @@ def check(
         from judgebench.analysis.bridge_drift import task_spec
 
         asked = {"judge": judge, "judge_arg": judge_arg, "judge_prompt": judge_prompt, "baseline": baseline}
-        reached = {"api_key_env": api_key_env, "budget": budget, "judge_concurrency": judge_concurrency}
+        reached = {"api_key_env": api_key_env, "budget": budget, "judge_concurrency": judge_concurrency, "cache": cache}
         flags = {**asked, **reached, "mirror": mirror, "offline": offline, "tasks": tasks or task_spec(found)}
         found = _ask_again(path, found, read, settings_from_flags(flags, sys.argv), quiet=quiet or json)
     finder = source_finder(settings_from_flags({"tasks": tasks or "none", "mirror": mirror, "offline": offline}))

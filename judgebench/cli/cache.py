@@ -20,20 +20,20 @@ Place = Annotated[
 
 
 @app.command()
-def path() -> None:
+def path(cache: options.Cache = None) -> None:
     """Show where the call store is."""
-    from judgebench.models.call_store import default_store_path
+    from judgebench.models.call_store import store_path
 
-    typer.echo(str(default_store_path()))
+    typer.echo(str(store_path(cache)))
 
 
 @app.command()
-def stats(json: options.Json = False) -> None:
+def stats(cache: options.Cache = None, json: options.Json = False) -> None:
     """Show how many replies of each model are kept."""
     from judgebench.cli.rendering import print_lines
     from judgebench.display import cell
 
-    with _store() as store:
+    with _store(cache) as store:
         found = store.statistics()
     lines = [f"{found.rows:,} replies, {found.bytes / 2**20:.1f} MiB"]
     lines += [f"  {cell(model.model)}: {model.rows:,} replies" for model in found.models]
@@ -44,11 +44,12 @@ def stats(json: options.Json = False) -> None:
 def prune(
     older_than_days: Annotated[float | None, typer.Option(help="Forget replies older than this.", min=0)] = None,
     model: Annotated[str | None, typer.Option(help="Forget only replies of this model.")] = None,
+    cache: options.Cache = None,
 ) -> None:
     """Forget replies. Asking for them again costs again."""
     if older_than_days is None and model is None:
         raise UsageError("prune forgets paid replies: say which, with --older-than-days or --model")
-    with _store() as store:
+    with _store(cache) as store:
         typer.echo(f"{store.prune(older_than_days=older_than_days, model=model):,} replies forgotten")
 
 
@@ -57,9 +58,10 @@ def verify(
     forget: Annotated[
         bool, typer.Option("--forget", help="Forget the rows that cannot be read; they are asked again.")
     ] = False,
+    cache: options.Cache = None,
 ) -> None:
     """Check the file and every reply in it."""
-    with _store() as store:
+    with _store(cache) as store:
         damaged = store.damaged()
         if forget:
             store.forget(damaged)
@@ -76,45 +78,49 @@ def verify(
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet, such as calls.jsonl.gz.")],
     model: OfModel = None,
+    cache: options.Cache = None,
 ) -> None:
     """Write the replies into one file, for somebody who imports it."""
     from judgebench.models.call_parts import export_calls
 
-    with _store() as store:
+    with _store(cache) as store:
         _print(export_calls(store, file, model), "written to")
 
 
 @app.command("import")
-def import_(file: Annotated[Path, typer.Argument(metavar="FILE", help="What `cache export` wrote.")]) -> None:
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `cache export` wrote.")],
+    cache: options.Cache = None,
+) -> None:
     """Take in replies that somebody exported. Take them only from people you trust: nobody can check what was said."""
     from judgebench.models.call_parts import import_calls
 
-    with _store() as store:
+    with _store(cache) as store:
         _print(import_calls(store, file), "in")
 
 
 @app.command()
-def push(place: Place, model: OfModel = None) -> None:
+def push(place: Place, model: OfModel = None, cache: options.Cache = None) -> None:
     """Add to a team's place the replies that it lacks. Nothing there is changed."""
     from judgebench.models.call_parts import push as push_calls
 
-    with _store() as store:
+    with _store(cache) as store:
         _print(push_calls(store, place, model), "pushed to")
 
 
 @app.command()
-def pull(place: Place) -> None:
+def pull(place: Place, cache: options.Cache = None) -> None:
     """Take in the replies of a team's place that are not here yet, from people you trust."""
     from judgebench.models.call_parts import pull as pull_calls
 
-    with _store() as store:
+    with _store(cache) as store:
         _print(pull_calls(store, place), "pulled from")
 
 
-def _store() -> "CallStore":
-    from judgebench.models.call_store import CallStore, default_store_path
+def _store(folder: Path | None) -> "CallStore":
+    from judgebench.models.call_store import CallStore, store_path
 
-    return CallStore(default_store_path())
+    return CallStore(store_path(folder))
 
 
 def _print(moved: "Moved", how: str) -> None:

@@ -71,6 +71,7 @@ def gate(
     ] = [],  # noqa: B006
     api_key_env: options.KeyEnv = None,
     budget: options.Budget = None,
+    cache: options.Cache = None,
     tasks: options.TaskFiles = "",
     on_inconclusive: Annotated[
         Literal["fail", "warn", "pass"], typer.Option(help="fail: exit 3; warn, pass: exit 0.")
@@ -90,7 +91,9 @@ def gate(
     try:
         pages.require_place(html)
         asked = {"judge": judge, "judge_arg": judge_arg, "api_key_env": api_key_env, "budget": budget}
-        settings = settings_from_flags({**asked, "tasks": tasks, "mirror": mirror, "offline": offline}, sys.argv)
+        settings = settings_from_flags(
+            {**asked, "tasks": tasks, "cache": cache, "mirror": mirror, "offline": offline}, sys.argv
+        )
         if sequential:
             shown = not (json or github)
             result = _in_order(baseline, candidate, policy, max_drop, settings, control, shown=shown)

@@ -76,6 +76,7 @@ Names = Annotated[
         metavar="RUN=NAME",
     ),
 ]
+Cache = Annotated[Path | None, option("cache")]
 Mirror = Annotated[list[Path], option("mirror")]
 Offline = Annotated[bool, option("offline")]
 UnsafeLocal = Annotated[bool, option("unsafe_local")]

@@ -1,12 +1,13 @@
 """The call store: every finished call, committed before anybody sees it. It makes runs resumable and re-runs free.
 
-The store is SQLite in WAL mode with ``synchronous=FULL``, so a committed call survives ``kill -9`` and power loss.
-Several processes may share one store: none sends a call that another has in flight (``claims``). One thread writes, and
-groups the calls of a few milliseconds into one commit: one ``fsync`` per group instead of one per call. The same commit
-records what the call cost the run that bought it, so that spending is known however a process ends. This module calls
-no model; ``wrappers`` does.
+The store is SQLite with ``synchronous=FULL``, so a committed call survives ``kill -9`` and power loss; ``databases``
+chooses the journal by the disk. Several processes may share one store: none sends a call that another has in flight
+(``claims``). One thread writes, and groups the calls of a few milliseconds into one commit: one ``fsync`` per group
+instead of one per call. The same commit records what the call cost the run that bought it, so that spending is known
+however a process ends. This module calls no model; ``wrappers`` does.
 """
 
+import errno
 import os
 import sqlite3
 import threading
@@ -26,6 +27,7 @@ from judgebench.errors import JudgebenchError, UsageError
 from judgebench.models.batch_book import BatchBook, create_batches
 from judgebench.models.claims import Claims, portions
 from judgebench.models.databases import connect, transaction
+from judgebench.models.disks import HOW_TO_SHARE, require_locks
 from judgebench.records import Completion, Request, Usage
 
 LINGER_SECONDS = 0.005
@@ -40,6 +42,9 @@ SHORTEST_FOR_PACE = 10.0
 """Seconds within which all of them may have been sent at once, so that they say nothing."""
 PAUSE_SECONDS = 60.0
 """A longer time between two calls is a pause between two runs."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What the operating system says where files cannot be locked."""
+ANOTHER_FOLDER = "name another folder with --cache or JUDGEBENCH_CACHE"
 KEY_BYTES = 32
 KEY_TAG = "judgebench-call-1"
 """Names the recipe of the keys: a new recipe gets a new tag, so old rows are never mistaken for new ones."""
@@ -51,9 +56,9 @@ def default_cache_dir() -> Path:
     return Path(override).expanduser() if override else platformdirs.user_cache_path("judgebench")
 
 
-def default_store_path() -> Path:
-    """The default path of the call store."""
-    return default_cache_dir() / "calls.sqlite"
+def store_path(folder: Path | None = None) -> Path:
+    """The path of the call store in a folder, by default in that of :func:`default_cache_dir`."""
+    return (folder.expanduser() if folder else default_cache_dir()) / "calls.sqlite"
 
 
 def call_key(identity: str, request: Request) -> bytes:
@@ -184,6 +189,7 @@ class CallStore:
         with ExitStack() as opened:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                require_locks(path.parent)
                 self._writer = opened.enter_context(closing(connect(path, synchronous="FULL")))
                 self._migrate()
                 self._reader = opened.enter_context(closing(connect(path, synchronous="FULL")))
@@ -429,7 +435,7 @@ class CallStore:
             if unknown:
                 raise UsageError(
                     f"Could not open the call store {self.path}: a newer judgebench has changed it "
-                    f"({', '.join(unknown)}). Upgrade judgebench, or set JUDGEBENCH_CACHE to another folder."
+                    f"({', '.join(unknown)}). Upgrade judgebench, or {ANOTHER_FOLDER}."
                 )
             for migration in MIGRATIONS:
                 if migration.__name__ not in applied:
@@ -495,16 +501,13 @@ class CallStore:
         """The error for a file that cannot be used, with what to do."""
         text = str(error)
         if "locked" in text or "busy" in text:
-            advice = (
-                "Another process has locked it for too long: end that process, or set JUDGEBENCH_CACHE to another "
-                "folder."
-            )
+            advice = f"Another process has locked it for too long: end that process, or {ANOTHER_FOLDER}."
         elif "full" in text or "No space" in text:
-            advice = "Make room on that disk, or set JUDGEBENCH_CACHE to a folder on another one, and start again."
+            advice = f"Make room on that disk, or {ANOTHER_FOLDER}, and start again."
         elif "malformed" in text or "not a database" in text:
             advice = "The file is damaged: move it away (the calls in it will be asked again) and start again."
+        elif isinstance(error, OSError) and error.errno in NO_LOCKS:
+            advice = f"The disk knows no locks. {HOW_TO_SHARE}."
         else:
-            advice = (
-                "Check that the folder exists on a local disk and may be written, or set JUDGEBENCH_CACHE to another."
-            )
+            advice = f"Check that the folder exists and may be written, or {ANOTHER_FOLDER}."
         return UsageError(f"The call store {self.path} could not be {action}: {text}. {advice}")

@@ -2,7 +2,8 @@
 
 A claim names its owner, an open store. Each owner locks a file of its own, and the operating system frees that lock
 however the process ends; then others may take its claims. Those calls may have been billed all the same, so they are
-counted per run. The claims lie in a separate file that need not survive a power cut, because that ends all owners.
+counted per run. The claims lie in a separate file that need not survive a power cut, because that ends all owners; on a
+disk that machines share, one that loses power while it writes may damage the file, and costs those claims.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ from functools import reduce
 
 import msgspec
 
-from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.call_store import CallStore, store_path
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.listing import ListedModel, list_url, listed_models
 from judgebench.models.opening import model_name, seller_of, shutdown_of
@@ -180,7 +180,7 @@ class _Forecast:
 
 def estimate(plans: Sequence[Settings]) -> DryRun:
     """Estimate the runs that these settings ask for, made one after the other. Local checkpoints are not loaded."""
-    store = CallStore(default_store_path())
+    store = CallStore(store_path(plans[0].cache if plans else None))
     rehearsal = Rehearsal(store)
     try:
         for settings in plans:

@@ -21,7 +21,7 @@ from judgebench.errors import ModelError, UsageError
 from judgebench.judges import Judge
 from judgebench.judges.scorers import ScoringJudge
 from judgebench.models import IF_ANY, Model, ModelSpec, OpenSettings, Served
-from judgebench.models.call_store import CallStore, Spending, default_store_path
+from judgebench.models.call_store import CallStore, Spending, store_path
 from judgebench.models.http.endpoint import Endpoint
 from judgebench.models.http.listing import ListedModel, listed_models
 from judgebench.models.opening import (
@@ -81,7 +81,7 @@ class ModelPool:
     def store(self) -> CallStore:
         """The call store, which is opened when it is first needed."""
         if self._store is None:
-            self._store = CallStore(default_store_path())
+            self._store = CallStore(store_path(self._settings.cache))
         return self._store
 
     def charge(self, run: str) -> Spending:

@@ -283,6 +283,13 @@ class Settings:
         "off|on|auto",
         ASKING,
     )
+    cache: Path | None = flag(
+        None,
+        "Folder of the call store, which processes and, on a shared disk, machines may have together. Default: "
+        "JUDGEBENCH_CACHE, else the user's cache folder.",
+        "DIR",
+        CALLING,
+    )
     replicas: int = flag(
         1, "Number of engines of the model, each in a Ray actor with its own device.", "N", ANSWERING, minimum=1
     )
@@ -449,6 +456,7 @@ class Keywords(TypedDict, total=False):
     tpm: float | None
     budget: float | None
     batch_api: str
+    cache: PathLike | None
     replicas: int
     cluster: str | None
     mirrors: PathLike | Iterable[PathLike]

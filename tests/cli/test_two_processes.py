@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.call_store import CallStore, store_path
 from judgebench.run.folder import RunFolder
 from tests.commands import judgebench
 from tests.patience import wait_for
@@ -108,7 +108,7 @@ def test_what_a_dead_process_had_claimed_is_asked_by_another(tmp_path: Path) -> 
         answered = Counter(event["asked"] for event in server.events())
     assert manifest_of(tmp_path / "b").status == "complete"
     assert len(answered) == 300
-    with CallStore(default_store_path()) as store:
+    with CallStore(store_path()) as store:
         under_way = store.spending(manifest_of(tmp_path / "a").account).lost_calls
     assert 0 < sum(answered.values()) - 300 <= under_way
 
@@ -199,7 +199,7 @@ def test_the_store_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
     """What it holds is kept; replies that broke off, which it took for answers, are asked again."""
     with odd_server(rate=0) as server:
         judgebench(arguments(server, tmp_path / "first", items=20))
-        store = sqlite3.connect(default_store_path())
+        store = sqlite3.connect(store_path())
         for table in ("spending", "answered"):
             store.execute(f"DROP TABLE {table}")
         store.execute("DELETE FROM migrations WHERE name = 'create_spending'")

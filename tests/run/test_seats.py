@@ -6,7 +6,7 @@ import pytest
 
 from judgebench import tasks
 from judgebench.errors import ModelError
-from judgebench.models.call_store import CallStore, default_store_path
+from judgebench.models.call_store import CallStore, store_path
 from judgebench.models.opening import OpenSettings, open_model, parse_model, shutdown_of
 from judgebench.models.wrappers import Stored
 from judgebench.records import Message, Request, Sampling
@@ -56,7 +56,7 @@ def test_a_judge_that_answered_before_may_be_gone() -> None:
     with chat_server() as known, chat_server() as unknown:
         pass_the_check(known)
         pass_the_check(unknown)
-        store = CallStore(default_store_path())
+        store = CallStore(store_path())
         model = open_model(parse_model(spec_of(known))[0], OpenSettings())
         asked = Request(messages=(Message(role="user", content="Which is better?"),), sampling=Sampling())
         list(Stored(model, store).complete([asked]))
