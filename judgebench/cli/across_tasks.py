@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from judgebench.display import figure
-from judgebench.exchange.sheets import Cell, Sheet, figures, words
+from judgebench.exchange.sheets import NOTHING, Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +69,8 @@ def _sets(across: "Across") -> str:
 
 def _about_across(across: "Across") -> "Iterator[str]":
     yield "each cell: value, and rank within the task's first table"
+    if any(NOTHING in _standing(standing, across) for standing in across.standings):
+        yield f"{NOTHING}: no run of the model stands in that table"
     if any(standing.mean_rank is None for standing in across.standings):
         yield "no mean rank: the model has no rank in some table"
     if any(any(standing.further) for standing in across.standings):
@@ -85,7 +87,7 @@ def _about_across(across: "Across") -> "Iterator[str]":
 def _across_cell(row: "LeaderboardRow | None", group: "Group", further: int) -> str:
     score = None if row is None or not group.headline else group.score(row, group.headline[0])
     if row is None or score is None:
-        return ""
+        return NOTHING
     rank = "" if row.rank is None else f" ({row.rank})"
     return _number(score) + rank + (f" +{further}" if further else "")
 

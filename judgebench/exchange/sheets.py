@@ -176,6 +176,10 @@ def key_of(name: str) -> str:
     return re.sub(r"[^a-z0-9@.]+", "_", name.casefold()).strip("_")
 
 
+NOTHING = "–"
+"""Stands in a cell that has no figure."""
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A table with its title and notes. Texts are raw: each format escapes them for itself."""

@@ -11,7 +11,7 @@ from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from judgebench.display import COMMAND, cell
-from judgebench.exchange.sheets import Inner, Sheet
+from judgebench.exchange.sheets import NOTHING, Inner, Sheet
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -105,7 +105,7 @@ def laid_out(sheet: Sheet, width: int) -> Laid:
     below = _noted(f"left out for width: {', '.join(left_out)}", width) if left_out else ()
     if sheet.filled and left_out:
         figures = [place for place in places if not sheet.columns[place].words]
-        filled = [row for row in texts if any(row[place] for place in figures)]
+        filled = [row for row in texts if any(row[place] not in ("", NOTHING) for place in figures)]
         if hidden := len(texts) - len(filled):
             rows_are = sheet.rows_are.removesuffix("s") if hidden == 1 else sheet.rows_are
             below += _noted(f"left out, too: {hidden} {rows_are} with nothing in the columns shown", width)
