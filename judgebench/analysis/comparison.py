@@ -129,21 +129,15 @@ def compare(
         raise UsageError(f"unknown adjustment of p-values {adjust!r}; choose one of {', '.join(get_args(Adjust))}")
     if flips < 0:
         raise UsageError(f"cannot show {flips} of the items that changed most; give 0 or more")
-    compared, unlike = [], {}
+    compared: list[TaskComparison] = []
     told, notes = notes, []
-    tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
-    tasks = {key: having for key, having in tasks.items() if is_among(task, runs[having[0]].tasks[key].names)}
+    tasks = _having(runs, task)
     if groups and tasks:
         wanted = require_groups(groups, (runs[number].tasks[key] for key in tasks for number in tasks[key]))
         tasks = {key: having for key, having in tasks.items() if label_of(runs[having[0]].tasks[key]) in wanted}
     for key, having in tasks.items():
         parts = wanted[label_of(runs[having[0]].tasks[key])] if groups else None
-        protocols: dict[str, list[int]] = {}
-        for number in having:
-            protocols.setdefault(runs[number].tasks[key].task_manifest.protocol_hash, []).append(number)
-        apart = [_unlike(runs, key, having[0], members[0]) for members in list(protocols.values())[1:]]
-        if apart:
-            unlike[key] = tuple(apart)
+        protocols = _by_protocol(runs, key, having)
         for alike in protocols.values():
             members = [number for number in alike if _unpaired(runs[number].tasks[key]) is None]
             others = [number for number in alike[1:] if number not in members or alike[0] not in members]
@@ -156,6 +150,7 @@ def compare(
                 except UsageError as error:
                     notes.append(str(error))
             compared += [_compare_numbers(runs, key, (alike[0], number)) for number in others if parts is None]
+    unlike = _unlike_among(runs, tasks)
     if not compared:
         raise UsageError(notes[0] if notes else _nothing(runs, task, unlike))
     if groups and adjust != "none":
@@ -169,6 +164,38 @@ def compare(
         level=LEVEL,
         notes=(*told, *notes),
     )
+
+
+def only_unlike(runs: Sequence[Run], adjust: Adjust, task: str | None = None) -> Comparison | None:
+    """A comparison that holds no more than how protocols differ; ``None`` if they do not."""
+    unlike = _unlike_among(runs, _having(runs, task))
+    if not unlike:
+        return None
+    return Comparison(runs=tuple(map(_as_listed, runs)), tasks=(), unlike=unlike, adjust=adjust, level=LEVEL, notes=())
+
+
+def _having(runs: Sequence[Run], task: str | None) -> dict[str, list[int]]:
+    """The tasks by key, or the one that is asked for, with the numbers of the runs that have each."""
+    tasks = {key: [number for number, run in enumerate(runs) if key in run.tasks] for run in runs for key in run.tasks}
+    return {key: having for key, having in tasks.items() if is_among(task, runs[having[0]].tasks[key].names)}
+
+
+def _by_protocol(runs: Sequence[Run], key: str, having: Sequence[int]) -> dict[str, list[int]]:
+    """The numbers of the runs that have a task, by its protocol."""
+    found: dict[str, list[int]] = {}
+    for number in having:
+        found.setdefault(runs[number].tasks[key].task_manifest.protocol_hash, []).append(number)
+    return found
+
+
+def _unlike_among(runs: Sequence[Run], tasks: Mapping[str, Sequence[int]]) -> dict[str, tuple[ProtocolMismatch, ...]]:
+    """How the protocols of each task differ from that of its first run, where they do."""
+    found = {}
+    for key, having in tasks.items():
+        _, *others = _by_protocol(runs, key, having).values()
+        if others:
+            found[key] = tuple(_unlike(runs, key, having[0], members[0]) for members in others)
+    return found
 
 
 def of_no_measured_number(runs: Sequence[Run], adjust: Adjust, why: str) -> Comparison:

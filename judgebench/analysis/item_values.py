@@ -94,9 +94,9 @@ def _is_variant(task: Task | None, name: str) -> bool:
 def measure_called(label: str, task: Task | None, found: Mapping[str, Measure], name: str | None) -> Measure | None:
     """Return the measure of that name or, without a name, the first one that is about quality."""
     if name is None:
-        return next((measure for measure in found.values() if measure.directed), None) or next(
-            iter(found.values()), None
-        )
+        directed = [measure for measure in found.values() if measure.directed]
+        known = (measure for measure in directed if any(value is not None for value in measure.values.values()))
+        return next(iter((*known, *directed, *found.values())), None)
     if name not in found:
         listed = task is not None and any(metric.name == name for metric in task.metrics)
         why = "is not a number of single items" if listed else "is not there"

@@ -306,7 +306,7 @@ def require_same_protocol(baseline: Run, candidate: Run, key: str) -> None:
     if parts := comparison.of_other_parts(other, run, ("baseline", "candidate")):
         raise UsageError(parts)
     found = in_words(comparison.unlike_fields(other, run))
-    fields = ", ".join(named_with_values(found[:4]))
+    fields = ", ".join(named_with_values(found[:4], ("baseline", "candidate")))
     more = f", and {len(found) - 4} further fields" if len(found) > 4 else ""
     raise UsageError(
         f"{run.task_manifest.label} was evaluated by different protocols in {baseline.path} and {candidate.path}, so "

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
-from judgebench.analysis.comparison import compare, official_files, sums_of
+from judgebench.analysis.comparison import compare, official_files, only_unlike, sums_of
 from judgebench.analysis.comparison_records import Adjust, Comparison
 from judgebench.analysis.item_records import Sample
 from judgebench.analysis.item_values import Measure
@@ -123,6 +123,11 @@ class TaskReport:
     def left_out(self) -> Sequence[Mapping[str, Set[str]]]:
         """The samples that have a value and yet no part in a metric, such as empty answers: by metric, run by run."""
         return [dict(_left_out(opened, self.measure_of(run))) for run, opened in enumerate(self.opened)]
+
+    def is_of_quality(self, metric: str) -> bool:
+        """Whether more of a metric is better; of a task whose code is not here that is not known."""
+        code = self.opened[0].code
+        return code is None or code.metric(metric).direction == "higher"
 
     def leaves_out(self, metric: str) -> bool:
         """Whether a metric is of fewer samples than have a value in one of the runs."""
@@ -252,6 +257,7 @@ def collect(
         try:
             comparison = compare(runs, adjust=adjust, task=task, finder=finder)
         except (UsageError, ModelError) as error:  # such as an official file that cannot be had here
+            comparison = only_unlike(runs, adjust, task)
             notes.append(f"{NOT_COMPARED}: {error}")
     return Report(
         runs=tuple(runs),

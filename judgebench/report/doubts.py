@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from judgebench.display import counted, figure, printable
 from judgebench.report.address import address
 from judgebench.report.collect import NOT_COMPARED, Report, TaskReport
+from judgebench.run.protocol import names_in_words
 from judgebench.run.reading import Progress
 
 INCOMPARABLE, INCOMPLETE, FLAGGED, REMARKED = range(4)
@@ -59,13 +60,14 @@ def doubts(report: Report) -> Iterator[Doubt]:
                     listed = finding.check if task.doubted[place].get(finding.check) else ""
                     href = address("samples", task.label, run=run, f=listed)
                     yield Doubt(f"{task.label}, {name}: {finding.message}", href)
-    for key, mismatches in report.comparison.unlike.items() if report.comparison else ():
-        fields = ", ".join(dict.fromkeys(field for one in mismatches for field in one.fields))
+    for key, mismatches in report.comparison.unlike.items() if report.comparison and report.comparison.tasks else ():
+        fields = ", ".join(names_in_words([field for one in mismatches for field in one.fields]))
         words = f"{key}: runs of unlike protocol stand apart, because they differ in {fields}"
         yield Doubt(printable(words, 500), address("compare"), INCOMPARABLE)
     for note in report.notes:
-        weight = INCOMPARABLE if note.startswith(NOT_COMPARED) else REMARKED
-        yield Doubt(printable(note, 500), address("runs"), weight)
+        apart = note.startswith(NOT_COMPARED)
+        where = address("compare" if apart and report.comparison else "runs")
+        yield Doubt(printable(note, 500), where, INCOMPARABLE if apart else REMARKED)
 
 
 def _left_out(task: TaskReport, place: int, name: str) -> Iterator[Doubt]:

@@ -40,9 +40,10 @@ class Ladder:
 
 
 def headline(task: TaskReport) -> str | None:
-    """The first metric over all samples that some run has a value of."""
-    listed = (s for opened in task.opened for s in opened.task.scores if s.group is None and s.value is not None)
-    return next((score.metric for score in listed), None)
+    """The first metric over all samples that some run has a value of; of quality, if there is one."""
+    listed = [s for opened in task.opened for s in opened.task.scores if s.group is None and s.value is not None]
+    of_quality = (score.metric for score in listed if task.is_of_quality(score.metric))
+    return next(of_quality, None) or next((score.metric for score in listed), None)
 
 
 def ordered(task: TaskReport, metric: str) -> list[tuple[int, Score]]:

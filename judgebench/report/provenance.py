@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from judgebench.analysis.comparison_records import ProtocolMismatch
 from judgebench.display import printable
 from judgebench.report.collect import Report
 from judgebench.report.places import masked
+from judgebench.run.protocol import in_words
 
 
 def facts(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -36,23 +38,22 @@ class Unlike:
     first: str
     other: str
     rows: tuple[tuple[str, str, str], ...]
-    """Field, its value in the first run, and in the other."""
+    """A setting as people call it, its value in the first run, and in the other."""
 
 
 def unlike(report: Report) -> list[Unlike]:
     """How protocols differ, for each run that is left out of a comparison."""
     if report.comparison is None:
         return []
-    return [
-        Unlike(
-            task=printable(key, 200),
-            first=report.names[next(n for n, run in enumerate(report.runs) if key in run.tasks)],
-            other=report.names[one.run],
-            rows=tuple(
-                (field, printable(first, 300), printable(second, 300))
-                for field, (first, second) in zip(one.fields, one.values, strict=True)
-            ),
-        )
-        for key, mismatches in report.comparison.unlike.items()
-        for one in mismatches
-    ]
+    found = report.comparison.unlike.items()
+    return [_unlike(report, key, one) for key, mismatches in found for one in mismatches]
+
+
+def _unlike(report: Report, key: str, mismatch: ProtocolMismatch) -> Unlike:
+    fields = [(name, *both) for name, both in zip(mismatch.fields, mismatch.values, strict=True)]
+    return Unlike(
+        task=printable(key, 200),
+        first=report.names[next(n for n, run in enumerate(report.runs) if key in run.tasks)],
+        other=report.names[mismatch.run],
+        rows=tuple((printable(a, 300), printable(b, 300), printable(c, 300)) for a, b, c in in_words(fields)),
+    )

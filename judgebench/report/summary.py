@@ -39,20 +39,22 @@ def leads(report: Report) -> Iterator[str]:
         if compared is not None and compared.differences:
             yield from _lead_of(report, task, compared.differences)
             continue
+        metric = headline(task)
         for number, opened in enumerate(task.opened):
-            headline = next((one for one in opened.task.scores if one.group is None and one.value is not None), None)
-            if headline is not None:
-                around = (
-                    ""
-                    if headline.low is None or headline.high is None
-                    else (f" ({interval(headline.low, headline.high, headline.unit)})")
-                )
-                name = report.names[task.runs[number]]
-                value = figure(headline.value, headline.unit)
-                now = _now([opened])
-                yield printable(
-                    f"{task.label}: {name} has {headline.metric} {value}{around}, {headline.n} samples{now}", 400
-                )
+            score = opened.task.overall.get(metric or "")
+            if score is not None and score.value is not None:
+                ends = "" if score.low is None or score.high is None else interval(score.low, score.high, score.unit)
+                value = figure(score.value, score.unit) + (f" ({ends})" if ends else "")
+                name, now = report.names[task.runs[number]], _now([opened])
+                yield printable(f"{task.label}: {name} has {score.metric} {value}, {score.n} samples{now}", 400)
+
+
+def _no_lead(task: TaskReport) -> Iterator[str]:
+    """Why it is not said which of two runs leads: no number of quality is of all samples."""
+    for score in task.first.scores:
+        if score.group is None and score.reason and task.is_of_quality(score.metric):
+            yield printable(f"{task.label}: {score.metric} has no value, so neither run leads: {score.reason}", 400)
+            return
 
 
 def _now(opened: Sequence[OpenTask]) -> str:
@@ -68,8 +70,10 @@ def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]
         told = [f"{figure(one.value, one.unit)} ({report.names[task.runs[at]]})" for at, one in (known[0], known[-1])]
         yield printable(f"{task.label}: {len(known)} runs, {metric} from {' to '.join(told)}{now}", 400)
         return
-    one = next((one for one in differences if one.group is None and one.difference is not None), None)
+    measured = (one for one in differences if one.group is None and one.difference is not None)
+    one = next((one for one in measured if task.is_of_quality(one.metric)), None)
     if one is None:
+        yield from _no_lead(task)
         return
     first, second, sure = report.names[one.first], report.names[one.second], ""
     if one.low is not None and one.high is not None:

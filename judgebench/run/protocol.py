@@ -185,7 +185,8 @@ def in_words(fields: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str
     for name, one, other in fields:
         if name == "examples.ids" and "examples.n" in names:
             continue
-        found.append((_called(name), _told(one, OTHERWISE[0]), _told(other, OTHERWISE[1])))
+        first = _told(one, OTHERWISE[0])
+        found.append((_called(name), first, _told(other, OTHERWISE[first != "none"])))
     return found
 
 
@@ -229,13 +230,23 @@ _CALLED_GROUP = {
 }
 
 
-def named_with_values(fields: Sequence[tuple[str, str, str]]) -> list[str]:
-    """The same fields, each with its values where they say anything.
+def named_with_values(
+    fields: Sequence[tuple[str, str, str]], called: tuple[str, str] = ("first run", "later run")
+) -> list[str]:
+    """The same fields, each with its values where they say anything; ``called`` is what the two runs are.
 
     >>> named_with_values([("number of items", "16", "6"), ("verifier gsm8k", "one", "another")])
     ['number of items (16 and 6)', 'verifier gsm8k']
+    >>> named_with_values([("baseline truth_model", "none", "one"), ("judge pair", "one", "none")])
+    ['baseline truth_model (only the later run has one)', 'judge pair (only the first run has one)']
     """
-    return [name if (one, other) == OTHERWISE else f"{name} ({one} and {other})" for name, one, other in fields]
+    first, later = called
+    told = {
+        OTHERWISE: "",
+        ("none", OTHERWISE[0]): f" (only the {later} has one)",
+        (OTHERWISE[0], "none"): f" (only the {first} has one)",
+    }
+    return [name + told.get((one, other), f" ({one} and {other})") for name, one, other in fields]
 
 
 def _told(value: str, otherwise: str) -> str:
