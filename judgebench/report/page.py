@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from judgebench.data.resources import resource
 from judgebench.display import printable
 from judgebench.errors import UsageError
@@ -90,8 +92,18 @@ def templates() -> "jinja2.Environment":
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters |= {"without_folders": without_folders, "short_hashes": short_hashes, "shown_group": shown_group}
+    made.filters |= {"without_folders": without_folders, "short_hashes": short_hashes}
+    made.filters |= {"shown_group": shown_group, "breakable": breakable}
     return made
+
+
+def breakable(name: str) -> Markup:
+    """A name that a narrow column may break where its words join, and nowhere within one.
+
+    >>> breakable("win_rate<br>")
+    Markup('win_<wbr>rate&lt;br&gt;')
+    """
+    return Markup(re.sub(r"([_=/:])(?=.)", r"\1<wbr>", str(escape(_legible(name)))))
 
 
 def _legible(value: Any) -> Any:

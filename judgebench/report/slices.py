@@ -246,8 +246,9 @@ class Columns:
         self.values: list[list[float | None]] = [[] for _ in runs]
         self.outcomes: list[list[int]] = [[] for _ in runs]
         self.flags: list[list[int]] = [[] for _ in runs]
-        self.lengths: list[list[int]] = [[] for _ in runs]
+        self.lengths: list[list[int | None]] = [[] for _ in runs]
         self.said: list[list[list[int]]] = [[] for _ in runs]
+        self.turned: list[dict[int, list[tuple[int, int]]]] = [{} for _ in runs]
 
     def add(self, name: str, parts: Sequence[Sample | None], shared: Sample) -> None:
         """A sample, but for where its rows are."""
@@ -265,8 +266,11 @@ class Columns:
             self.outcomes[run].append(OUTCOMES[self.task.outcomes(run).get(name, "")])
             doubted = sum(BITS[check] for check, names in self.task.doubted[run].items() if name in names)
             self.flags[run].append(FAILED if sample is None else flags(sample) | doubted)
-            self.lengths[run].append(0 if sample is None else sum(map(len, sample.answers[0].turns)))
+            turns = () if sample is None else sample.answers[0].turns
+            self.lengths[run].append(sum(map(len, turns)) if turns else None)
             self.said[run].append([] if sample is None else self._labels_of(sample))
+            if sample is not None and (games := _turned(sample)):
+                self.turned[run][len(self.ids) - 1] = games
 
     def _labels_of(self, sample: Sample) -> list[int]:
         """The labels of a sample's verdicts, by number; of those that are counted."""
@@ -304,6 +308,7 @@ class Columns:
             "lengths": self.lengths,
             "labels": list(self.labels),
             "said": self.said,
+            "turned": self.turned,
             "tenths": [
                 [own[name] for name in self.ids] for own in map(self.task.tenths_of, range(len(self.task.runs)))
             ],
@@ -315,7 +320,9 @@ def flags(sample: Sample) -> int:
     answer = sample.answers[0]
     ends = {one.outcome for one in sample.judgements if one.outcome is not None}
     by_judge = {(one.judge, one.judge_model) for one in sample.judgements}
-    found = FAILED if answer.error is not None or not answer.turns else 0
+    judged = any(one.value is not None for one in sample.judgements)
+    # An import may hold verdicts without the answers.
+    found = FAILED if (answer.error is not None or not answer.turns) and not judged else 0
     found |= UNREAD if any(one.value is None and one.state != "skipped" for one in sample.judgements) else 0
     found |= ORDERS if any(game.changes for game in sample.swapped) else 0
     found |= PAIRS if sample.swapped else 0
@@ -323,6 +330,12 @@ def flags(sample: Sample) -> int:
     found |= TIED if any(game.changes and not game.reverses for game in sample.swapped) else 0
     found |= JUDGES if len(by_judge) > 1 and _disagree(sample) and len(ends) > 1 else 0
     return found | (THINKING if any(answer.thinking) else 0)
+
+
+def _turned(sample: Sample) -> list[tuple[int, int]]:
+    """How games ended whose verdict depends on the order: with the candidate shown first, and second."""
+    games = (game for game in sample.swapped if game.changes)
+    return [(OUTCOMES[game.candidate_first], OUTCOMES[game.baseline_first]) for game in games]
 
 
 def _disagree(sample: Sample) -> bool:

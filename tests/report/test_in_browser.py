@@ -361,6 +361,14 @@ def test_samples_by_how_they_ended(settings: dict[str, str], run: int, found: in
     assert len(look.rows()) == found
 
 
+def test_a_contradiction_shows_both_verdicts(look: Look) -> None:
+    """A list of verdicts that depend on the order says how each ended when shown first, and when second."""
+    look.go(address("samples", ARENA, f="orders", run=1))
+    assert look.page.locator(".samples .row .orders").all_inner_texts() == ["shown first → second", "win → loss"]
+    look.go(address("samples", ARENA, f="unread", run=1))
+    assert look.page.locator(".samples .orders").count() == 0
+
+
 def test_orders_of_the_list(look: Look) -> None:
     """By value, by change, by length of the answer; the same samples stand in every one."""
     found = {}
@@ -419,6 +427,15 @@ def test_numbers_of_a_phone_are_in_sight(browser: "Browser", file: Path) -> None
             wide = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
             assert look.page.locator('section:not([hidden]) th[scope="row"]').evaluate_all(wide) == []
         assert look.page.locator("#view-compare td.number").first.bounding_box()["x"] < 200  # type: ignore[index]
+
+
+def test_every_tab_of_a_phone_is_in_sight(browser: "Browser", file: Path) -> None:
+    """The views' links wrap, so that none is cut at the edge."""
+    with looking(browser, file, size=PHONE) as look:
+        links = look.open().page.locator("nav.views a").all()
+        boxes = [box for link in links if (box := link.bounding_box()) is not None]
+        assert len(boxes) == len(links) > 5
+        assert max(box["x"] + box["width"] for box in boxes) <= PHONE["width"]
 
 
 def test_the_filters_of_a_phone_fold(browser: "Browser", file: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from judgebench.codec import canonical_hash
 from judgebench.display import figure, interval, p_value, percent
 from judgebench.report import length_plots
 from judgebench.report import page as page_module
@@ -87,9 +88,11 @@ def test_scores_are_those_of_the_run_folders(place: Path) -> None:
     """Each number and interval of the summary and of the tasks, groups among them, to the printed digit."""
     rows = Rows((place / "report.html").read_text()).found
     shown = {(row[0].split(" ")[0], *row[1:3]) for view in rows.values() for row in view if len(row) > 3}
+    absent = {(row[0], row[1].strip()) for row in rows["view-summary"] if len(row) == 2}
     results = [json.loads((place / name / "results.json").read_text())["scores"] for name in ("one", "other")]
     for first, second in zip(*results, strict=True):
-        if first["group"] and first["value"] is None and second["value"] is None:
+        if first["value"] is None and second["value"] is None:
+            assert first["group"] or (first["metric"], f"– {first['reason']}") in absent
             continue
         cells = []
         for score in (first, second):
@@ -275,6 +278,37 @@ def test_verdicts_without_their_texts_are_shown(shared_data: SharedData, tmp_pat
     assert judged["replies"][0]["text"]
     assert "the text of the question" in judged["told"]
     judgebench(["show", "run", "--worst", 1, *mirror], cwd=tmp_path)
+
+
+def test_a_measure_without_values_is_no_measure(shared_data: SharedData, tmp_path: Path) -> None:
+    """Verdicts on pairs alone: samples are listed by these, they are no missing answers, and a length leads nobody."""
+    mirror = ["--mirror", str(shared_data / "wildbench"), "--offline"]
+    for name in ("reka-edge", "Phi-3-mini-instruct"):
+        source = shared_data / f"wildbench/pairwise_records/ref=gpt-4-turbo-2024-04-09__{name}.jsonl.gz"
+        judgebench(
+            ["import", source, "--from", "wildbench", "--task", "wildbench", "--out", name, *mirror], cwd=tmp_path
+        )
+    judgebench(["report", "reka-edge", "Phi-3-mini-instruct", "--html", "page.html", *mirror], cwd=tmp_path)
+    page = (tmp_path / "page.html").read_text()
+    (task,) = unpacked(blocks(page)["index"])["tasks"]
+    assert task["measure"] == "reward:gpt-4-turbo-2024-04-09:500"
+    assert (task["values"][0][0], task["outcomes"][0][0], task["flags"][0][0]) == (-0.5, 3, 0)
+    assert "wb_score has no value, so neither run leads: no example has a verdict" in page
+
+
+def test_unlike_protocols_are_told_in_words(place: Path) -> None:
+    """Runs that are not compared have the settings that differ in the view of comparisons, as people call them."""
+    shutil.copytree(place / "other", place / "unlike")
+    manifest = json.loads((place / "unlike/manifest.json").read_text())
+    fields = manifest["tasks"]["alpacaeval"]
+    fields["protocol"]["baselines"] = {"somebody": "sha256:" + "1" * 64}
+    fields["protocol_hash"] = canonical_hash(fields["protocol"])
+    (place / "unlike/manifest.json").write_text(json.dumps(manifest))
+    judgebench(["report", "one", "unlike", "--task", "alpacaeval", "--html", "unlike.html"], cwd=place)
+    page = (place / "unlike.html").read_text()
+    assert ["baseline somebody", "none", "one"] in Rows(page).found["view-compare"]
+    assert '<a href="#/compare">the runs are not compared: ' in page
+    assert "differs in baseline somebody (only the later run has one)" in page
 
 
 def test_a_folder_holds_the_page_and_its_slices(place: Path) -> None:

@@ -44,6 +44,11 @@ export function endOf(task, place, run) {
   return task.values[run][place] == null && flags & DOUBTS.unread[0] ? "unread" : outcome(task, place, run);
 }
 
+/** How games of a sample ended whose verdict depends on the order: shown first, and shown second. @param {any} task @param {number} place @param {number} run @returns {string[][]} */
+export function turned(task, place, run) {
+  return (task.turned[run][place] || []).map((/** @type {number[]} */ ends) => ends.map((end) => OUTCOMES[end]));
+}
+
 /** @param {any} task @param {number} place @param {number} run @param {number} vs */
 export function change(task, place, run, vs) {
   const [a, b] = [task.values[run][place], task.values[vs][place]];
@@ -157,7 +162,8 @@ function doubtful(task, place, run, doubt, metric) {
 /** Whether the other run wrote more. @param {any} task @param {number} place @param {number} run @param {number} vs @param {string} wrote */
 function wroteSo(task, place, run, vs, wrote) {
   if (vs < 0 || change(task, place, run, vs) == null || (task.flags[run][place] | task.flags[vs][place]) & DOUBTS.error[0]) return false;
-  return task.lengths[vs][place] > task.lengths[run][place] === (wrote === "longer");
+  const [own, other] = [task.lengths[run][place], task.lengths[vs][place]];
+  return own != null && other != null && other > own === (wrote === "longer");
 }
 
 /** @param {any} task @param {number[]} places @param {string} order @param {number} run @param {number} vs */

@@ -1,6 +1,6 @@
 // @ts-check
 import { address, el, figure, literally, visible, withMarks } from "./core.js";
-import { bitsOf, change, chosen, DOUBTS, endOf, endsOf, isLeftOut, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf } from "./filter.js";
+import { bitsOf, change, chosen, DOUBTS, endOf, endsOf, isLeftOut, keepChosen, LEAST_TYPED, outcome, runOf, tenthOf, turned } from "./filter.js";
 import { sliceText } from "./data.js";
 import { SCOPES, textsOf } from "./search.js";
 
@@ -30,10 +30,11 @@ export function listView(report, task, settings, go, from) {
   const rows = el("div", { role: "rowgroup" });
   const sizer = el("div", { class: "sizer" }, rows);
   const columns = shownRuns(task, run, vs);
+  const ordersOf = ["orders", "reversed", "tied"].includes(settings.get("f") || "") ? run : -1;
   const table = el(
     "div",
-    { role: "table", class: `samples of${columns.length}`, "aria-label": `samples of ${task.label}`, "aria-rowcount": places.all.length + 1 },
-    el("div", { role: "rowgroup" }, head(report, task, columns)),
+    { role: "table", class: `samples of${columns.length}${ordersOf < 0 ? "" : " by-order"}`, "aria-label": `samples of ${task.label}`, "aria-rowcount": places.all.length + 1 },
+    el("div", { role: "rowgroup" }, head(report, task, columns, ordersOf)),
     sizer,
   );
   let first = Number.POSITIVE_INFINITY;
@@ -46,7 +47,7 @@ export function listView(report, task, settings, go, from) {
     if (start >= first && to <= last) return;
     const held = rows.contains(document.activeElement) ? document.activeElement?.getAttribute("href") : undefined;
     [first, last] = [Math.max(0, start - SPARE), Math.min(places.all.length, to + SPARE)];
-    rows.replaceChildren(...places.all.slice(first, last).map((place, at) => row(report, task, place, first + at, columns, settings, place === from)));
+    rows.replaceChildren(...places.all.slice(first, last).map((place, at) => row(task, place, first + at, columns, settings, place === from, ordersOf)));
     if (held) [...rows.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus({ preventScroll: true });
   };
   const view = el("div", { class: "list" }, filters(report, task, settings, go), count, table);
@@ -137,9 +138,12 @@ function shownRuns(/** @type {any} */ task, /** @type {number} */ run, /** @type
   return task.runs.length <= 3 ? task.runs.map((/** @type {any} */ _, /** @type {number} */ at) => at) : vs < 0 ? [run] : [run, vs];
 }
 
-function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {number[]} */ columns) {
-  const names = ["id", "prompt", "groups", ...columns.map((run) => report.runs[task.runs[run]].name), ...(columns.length > 1 ? ["change"] : [])];
-  return el("div", { role: "row", class: "row head" }, names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at] }, visible(name))));
+function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {number[]} */ columns, /** @type {number} */ ordersOf) {
+  const called = (/** @type {number} */ run) => report.runs[task.runs[run]].name;
+  const names = ["id", "prompt", "groups", ...columns.map(called), ...(columns.length > 1 ? ["change"] : [])];
+  const cells = names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at], title: visible(name) }, visible(name)));
+  const orders = ordersOf < 0 ? null : el("span", { role: "columnheader", class: "orders", title: `how games of ${visible(called(ordersOf))} ended when its answer was shown first, and when second` }, el("span", { class: "word" }, "shown "), "first \u2192 second");
+  return el("div", { role: "row", class: "row head" }, cells, orders);
 }
 
 /** A text of a row, in which what was searched for is marked. */
@@ -148,8 +152,8 @@ function withSought(/** @type {string} */ text, /** @type {Map<string, string>} 
   return sought ? withMarks(visible(text), new RegExp(literally([sought]), "giu"), { left: MOST_MARKS_OF_ROW }) : visible(text);
 }
 
-/** @param {any} report @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings @param {boolean} current */
-function row(report, task, place, at, columns, settings, current) {
+/** @param {any} task @param {number} place @param {number} at @param {number[]} columns @param {Map<string, string>} settings @param {boolean} current @param {number} ordersOf */
+function row(task, place, at, columns, settings, current, ordersOf) {
   const cells = columns.map((run) => {
     const said = outcome(task, place, run);
     const value = task.values[run][place];
@@ -160,6 +164,7 @@ function row(report, task, place, at, columns, settings, current) {
     const moved = change(task, place, columns[0], columns[1]);
     cells.push(el("span", { role: "cell", class: "number" }, moved == null ? "\u2013" : `${moved > 0 ? "+" : ""}${figure(moved)}`));
   }
+  if (ordersOf >= 0) cells.push(el("span", { role: "cell", class: "orders" }, turned(task, place, ordersOf).map((ends) => ends.join(" \u2192 ")).join(", ")));
   const link = el("a", { href: address(["s", task.label, task.ids[place]], settings), "data-place": at }, withSought(task.ids[place], settings));
   const groups = task.in[place].map((/** @type {number} */ group) => task.groups[group].replace(/^[^=]*=/, "")).join(", ");
   const made = el(

@@ -42,7 +42,7 @@ function title(report, task, place) {
   const groups = task.in[place].map((/** @type {number} */ group) => el("a", { class: "chip", href: address(["samples", task.label], [["cat", task.groups[group]]]) }, visible(shownGroup(task.groups[group]))));
   const values = task.runs.map((/** @type {number} */ number, /** @type {number} */ run) => {
     const said = endOf(task, place, run);
-    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
+    return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said.replace(" ", "-") }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
   });
   return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
 }
