@@ -126,6 +126,8 @@ class Vendor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     facts: str
     """The page where most of the above was read."""
     facts_as_of: date
+    not_read: tuple[str, ...] = ()
+    """The keys of the table, of those above, that no page of the vendor's was found for."""
     prices: PriceList | None = None
 
     @property

@@ -9,6 +9,7 @@ call has the same answer however it is asked. What goes wrong is set by options,
 - ``end``: how batches end (``completed``, ``expired``, ``cancelled``), the last two after ``--ending`` of their calls;
 - ``half``: how many downloads break off in the middle; ``polls``, ``submits``: how many of these calls get a 500 or a
   429; ``lost``: how many submissions are accepted, and answered with a 500;
+- ``unpaged``: whether the list of OpenAI's batches is whole on each call, whatever page is asked for, as Groq's;
 - ``refuse``: a field that single and batched calls refuse.
 
 Lines come out of order, and every tenth twice. The log has a JSON line for each event: ``live`` and ``batch`` with the
@@ -288,6 +289,8 @@ class BatchServer:
     async def list_batches(self, request: web.Request) -> web.Response:
         """GET /v1/batches, the newest first."""
         newest = [batch for batch in reversed(self.batches.values()) if batch.path != MESSAGES]
+        if self.options.unpaged:
+            return web.json_response({"object": "list", "data": [self.described(batch) for batch in newest]})
         after, limit = request.query.get("after"), int(request.query.get("limit", 20))
         start = next((place + 1 for place, batch in enumerate(newest) if batch.id == after), 0)
         page = newest[start : start + limit]
@@ -381,7 +384,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--refuse", default="")
     for name in ("missing", "expired", "errored", "broken", "refused"):
         parser.add_argument(f"--{name}", type=float, default=0.0)
-    for name in ("half", "polls", "submits", "lost"):
+    for name in ("half", "polls", "submits", "lost", "unpaged"):
         parser.add_argument(f"--{name}", type=int, default=0)
     return parser.parse_args()
 

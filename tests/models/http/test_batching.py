@@ -28,7 +28,7 @@ from judgebench.records import Completion, Message, Request, Sampling
 from tests.servers.launch import Server, batch_server
 
 VENDORS = ("openai", "anthropic")
-FAULTS = ("missing", "expired", "errored", "broken", "refused", "half", "polls", "submits", "lost")
+FAULTS = ("missing", "expired", "errored", "broken", "refused", "half", "polls", "submits", "lost", "unpaged")
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +224,12 @@ def test_a_batch_that_was_never_submitted_leaves_nothing_behind(server: Server, 
         assert token not in [batch.token for batch in store.batches.batches()]
 
 
-@pytest.mark.parametrize("submitted", [True, False])
-def test_a_submission_in_doubt_is_looked_for(server: Server, tmp_path: Path, *, submitted: bool) -> None:
+@pytest.mark.parametrize(("submitted", "unpaged"), [(True, 0), (False, 0), (True, 1), (False, 1)])
+def test_a_submission_in_doubt_is_looked_for(server: Server, tmp_path: Path, *, submitted: bool, unpaged: int) -> None:
     """A process was killed while it submitted. If the vendor has the batch, it is waited for; if not, the calls are
-    submitted, and in either case once.
+    submitted, and in either case once; also where the list of batches has no pages, as Groq's.
     """
+    server.set(unpaged=unpaged)
     store, token = book_of(tmp_path, state=SUBMITTING)
     since = len(server.events())
     if submitted:
