@@ -133,6 +133,7 @@ class Audit:
         """Open the models, and close them in the end."""
         try:
             self._models.require_ready(None, [self.protocol.loaded_task])
+            self._models.choose_way(None, [self.loaded(part) for part in self.parts], judge=True)
             self.seats = self._models.seats(self.protocol.loaded_task)
             yield self
         finally:
@@ -166,7 +167,11 @@ class Audit:
         return {seat.model.name: seat.price for seats in self.seats.values() for seat in seats}
 
     def seconds_between(self) -> list[float]:
-        """The times between two finished calls, of the slowest model; empty if too few were stored to tell."""
+        """The times between two finished calls, of the slowest model; empty if too few were stored to tell, or if they
+        come from a batch all at once.
+        """
+        if self._models.in_batches:
+            return []
         found = [self._models.store.seconds_between(name) for name in self.models]
         return max(found, key=lambda gaps: sum(gaps) / len(gaps)) if all(found) else []
 

@@ -99,9 +99,11 @@ def estimate(plan: AuditPlan) -> "DryRun":
     asked = Audit(plan.settings, parts(plan))
     store = CallStore(store_path(plan.settings.cache))
     rehearsal = Rehearsal(store)
+    examples = sum(len(part.items) for part in asked.parts)
     try:
         for part in asked.parts:
-            rehearsal.play_judging(asked.loaded(part), generations_of(part), plan.settings, repeats=part.repeats)
+            answers = generations_of(part)
+            rehearsal.play_judging(asked.loaded(part), answers, plan.settings, repeats=part.repeats, examples=examples)
     finally:
         store.close()
     return summed(rehearsal, [plan.settings])

@@ -148,9 +148,7 @@ class Rehearsal:
         folder = self._folder_to_continue(candidate, loaded, seats, given, settings)
         players = [candidate, *(player for of_task in seats for played in of_task.values() for _, player in played)]
         examples = sum(len(loaded_task.data.examples) for loaded_task in loaded)
-        together = in_batches(settings, {one.spec: one.arguments for one in players}, examples, watched=False)
-        for player in players:
-            player.batched = together and takes_batches(player.spec.backend)
+        _choose_way(settings, players, examples)
         for loaded_task, of_task in zip(loaded, seats, strict=True):
             _PlayedTask(self, candidate, loaded_task, of_task, folder, settings).play(given.get(loaded_task.key))
 
@@ -170,10 +168,20 @@ class Rehearsal:
         return candidate.name, selected, answers
 
     def play_judging(
-        self, loaded_task: LoadedTask, answers: Mapping[str, Generation], settings: Settings, *, repeats: int
+        self,
+        loaded_task: LoadedTask,
+        answers: Mapping[str, Generation],
+        settings: Settings,
+        *,
+        repeats: int,
+        examples: int = 0,
     ) -> None:
-        """Play through how answers to a task that exist are judged, without a run folder."""
+        """Play through how answers to a task that exist are judged, without a run folder.
+
+        ``examples`` is how many there are in all the tasks that are judged together.
+        """
         seats = self._seats(loaded_task, settings)
+        _choose_way(settings, [player for played in seats.values() for _, player in played], examples)
         task = _PlayedTask(self, None, loaded_task, seats, None, replace(settings, judge_repeats=repeats))
         task.judge([(generation, True) for generation in answers.values()])
 
@@ -537,3 +545,10 @@ def _stand_in(loaded_task: LoadedTask, example: Example) -> Generation:
     typical = tuple(str(TYPICAL_REPLY.text) for _ in (0, *example.followups))
     outputs = tuple(output + " " for output in next(known, typical))
     return Generation(example_id=example.id, model="?", outputs=outputs)
+
+
+def _choose_way(settings: Settings, players: Sequence[Player], examples: int) -> None:
+    """Note which of the models would be asked in batches."""
+    together = in_batches(settings, {player.spec: player.arguments for player in players}, examples, watched=False)
+    for player in players:
+        player.batched = together and takes_batches(player.spec.backend)

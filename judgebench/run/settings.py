@@ -281,7 +281,7 @@ class Settings:
         "Ask served models through their vendor's batch endpoint, slower and at its price for batches: off, on, or "
         "auto (where that is cheaper, from 100 examples on, and unless --stop-when needs answers as they come).",
         "off|on|auto",
-        ASKING,
+        CALLING,
     )
     cache: Path | None = flag(
         None,

@@ -105,6 +105,21 @@ def test_answers_are_generated_in_batches(server: Server, tmp_path: Path, model:
     assert sorted(usages) == [0, *[1250] * 29]
 
 
+def test_a_judge_is_audited_in_batches(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same figures as from single calls, for half the price; a dry run says so before."""
+    arguments = ["judges", "audit", "openai:gpt-4.1", "--limit", "4", "--repeats", "1", "--json", "-q"]
+    single = json.loads(judgebench(arguments).stdout)
+    whole = json.loads(judgebench([*arguments, "--cache", tmp_path / "dry", "--dry-run"]).stdout)["total"]
+    monkeypatch.setenv("JUDGEBENCH_CACHE", str(tmp_path / "another"))
+    since, batches = len(server.events()), [*arguments, "--batch-api", "on"]
+    half = json.loads(judgebench([*batches, "--dry-run"]).stdout)["total"]
+    assert half["usd_likely"] == pytest.approx(whole["usd_likely"] / 2)
+    together = json.loads(judgebench(batches).stdout)
+    assert together["probes"] == single["probes"]
+    counts = asked_since(server, since)
+    assert (counts["live"], counts["batch"]) == (1, half["calls"] - 1)
+
+
 def test_the_next_start_fetches_what_an_earlier_one_submitted(server: Server, tmp_path: Path) -> None:
     """The commands about batches know of it, and the next start makes no call."""
     since, arguments = len(server.events()), words(tmp_path, "run", "--batch-api", "on")
