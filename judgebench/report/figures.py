@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from judgebench.display import printable, ranks
 from judgebench.errors import UsageError
-from judgebench.models.local.checkpoints import import_extra
+from judgebench.models.extras import import_extra
 from judgebench.records import Score
 from judgebench.report.calibrations import calibration, labelled
 from judgebench.report.collect import NOT_COMPARED, Report, TaskReport

@@ -17,9 +17,10 @@ from msgspec import Struct
 
 from judgebench.activity import doing
 from judgebench.codec import read_json
-from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line, installing
+from judgebench.errors import JudgebenchError, ModelError, UsageError, first_line
 from judgebench.files import irregular, sha256_of
 from judgebench.models.continuations import IMPOSSIBLE, continuation_tokens, likelihoods, raw_text
+from judgebench.models.extras import import_extra
 from judgebench.models.local.chat_templates import ChatPrompts, Unaskable
 from judgebench.records import Completion, Request, TokenLogprob, Usage
 from judgebench.thinking import AUTO, Thinking, left_open, split_thinking
@@ -35,18 +36,6 @@ _TAIL_TOKENS = 32
 _PARTS = re.compile(r"(layers?|experts?|heads?|blocks?)$")
 _MOST_PARTS = 2**14
 NO_NUMBERS = "the model computes no numbers (NaN): its weights are broken, or its precision is too low for them"
-
-
-def import_extra(purpose: str, extra: str, *modules: str) -> tuple[Any, ...]:
-    """Import what an extra of this package installs; :class:`UsageError` if that is not possible."""
-    try:
-        with doing(f"importing {' and '.join(modules)}"):
-            return tuple(importlib.import_module(module) for module in modules)
-    except ImportError as error:
-        raise UsageError(
-            f"{purpose} needs {' and '.join(modules)}, which cannot be imported ({error}). "
-            f"Install what is missing with: {installing(extra)}"
-        ) from error
 
 
 def import_transformers() -> tuple[Any, Any]:

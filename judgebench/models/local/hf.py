@@ -17,6 +17,7 @@ from typing import Any, TypeVar, Unpack
 from judgebench.activity import doing
 from judgebench.errors import ModelError, UsageError, first_line
 from judgebench.models import Gauge
+from judgebench.models.extras import import_extra
 from judgebench.models.feed import Feed
 from judgebench.models.local.checkpoints import (
     Checkpoint,
@@ -24,7 +25,6 @@ from judgebench.models.local.checkpoints import (
     Job,
     LocalModel,
     cannot_be_opened,
-    import_extra,
     import_transformers,
     locate,
 )

@@ -19,8 +19,8 @@ from typing import Any
 
 from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.models import Model
+from judgebench.models.extras import import_extra
 from judgebench.models.feed import Feed
-from judgebench.models.local.checkpoints import import_extra
 from judgebench.records import Completion, Request
 
 WINDOW = 64

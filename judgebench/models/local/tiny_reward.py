@@ -17,7 +17,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from judgebench.models.local.checkpoints import import_extra, import_transformers
+from judgebench.models.extras import import_extra
+from judgebench.models.local.checkpoints import import_transformers
 from judgebench.models.local.kept import kept
 
 REWARD_OF_ALL = 10.0
