@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from judgebench.run.folder import Manifest, RunFolder
 
@@ -31,12 +31,14 @@ def judgebench_process(
 
 
 @contextmanager
-def started(arguments: Sequence[str | Path], cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    arguments: Sequence[str | Path], cwd: Path | None = None, *, printed: int | IO[bytes] = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[bytes]]:
     """The command while it runs, in a process group of its own, which does not outlive the block."""
     process = subprocess.Popen(
         command(arguments),
         cwd=cwd,
-        stdout=subprocess.DEVNULL,
+        stdout=printed,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         # A shell starts its background jobs with SIGINT ignored, and so would everything below them be.

@@ -39,6 +39,11 @@ class KeptJudging(msgspec.Struct, frozen=True, kw_only=True):
     dear_args: dict[str, str] = {}
     stop_when: str | None = None
 
+    def __post_init__(self) -> None:
+        """Forget how many processes asked: that is for the machine that goes on, and changes no verdict."""
+        for arguments in (self.judge_args, self.judge_file_args, self.dear_args):
+            arguments.pop("replicas", None)
+
     @property
     def arguments(self) -> dict[str, str]:
         """The arguments of the judges' backends: a judge file's, and the user's, which override them."""

@@ -61,7 +61,7 @@ def require_useful(spec: ModelSpec, settings: Settings) -> None:
         "--system": settings.system is not None,
         "--refine": bool(settings.refine),
         "--replicas": settings.replicas > 1,
-        "--cluster": settings.cluster is not None,
+        "--cluster": settings.cluster is not None and "replicas" not in {**settings.judge_args, **settings.dear_args},
     }
     if spec.backend.finished and settings.select is not None:
         raise UsageError(

@@ -23,7 +23,7 @@ Seat = tuple[Judge | None, Model | str]
 HARMLESS_ARGUMENTS = frozenset(
     (
         *("timeout_seconds", "max_attempts", "api_key_env", "usd_per_million", "base_url", "endpoint"),
-        *("model", "pretrained"),
+        *("model", "pretrained", "replicas"),
         *("device", "batch_size", "batch_tokens", "max_num_seqs", "gpu_memory_utilization", "enforce_eager"),
         *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "trust_remote_code"),
     )

@@ -111,6 +111,8 @@ class ModelPool:
             for played in every_judge_spec(loaded_task, self._settings).values()
             for _, spec, arguments in played
         }
+        asked = [*([candidate[1]] if candidate else []), *(arguments for _, arguments in judges.values())]
+        self._require_cluster_used(asked, engine=candidate is not None and candidate[0].local)
         for spec, arguments in [candidate] if candidate else []:
             self.require_settings(spec, arguments, candidate=True)
         for spec, (_, arguments) in judges.items():
@@ -243,6 +245,15 @@ class ModelPool:
         require_settings(spec, self.open_settings(arguments, candidate=candidate))
         require_price(spec.text, price_of(spec, arguments), self.budget)
 
+    def _require_cluster_used(self, asked: Iterable[Mapping[str, str]], *, engine: bool) -> None:
+        """Raise :class:`UsageError` for a cluster to which no model goes. ``engine``: that of the candidate does."""
+        cluster = self._settings.cluster
+        if cluster is not None and not engine and not any("replicas" in arguments for arguments in asked):
+            raise UsageError(
+                f"--cluster {cluster} would change nothing: no model is spread over it. Add --judge-arg replicas=N, or "
+                "leave it out"
+            )
+
     def _require_ready(self, spec: ModelSpec, arguments: Mapping[str, str], *, candidate: bool) -> None:
         settings = self.open_settings(arguments, candidate=candidate)
         if spec.local:
@@ -286,7 +297,7 @@ class ModelPool:
             think_tags=settings.think_tags,
             offline=settings.offline,
             replicas=settings.replicas if candidate else 1,
-            cluster=settings.cluster if candidate else None,
+            cluster=settings.cluster if candidate or "replicas" in arguments else None,
             task_folders=tasks.folders_elsewhere(settings.tasks),
         )
 

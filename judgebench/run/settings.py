@@ -294,7 +294,10 @@ class Settings:
         1, "Number of engines of the model, each in a Ray actor with its own device.", "N", ANSWERING, minimum=1
     )
     cluster: str | None = flag(
-        None, "Ray cluster for the replicas, or auto. Default: this machine.", "ADDRESS", ANSWERING
+        None,
+        "Ray cluster for the replicas (also those of --judge-arg replicas=N), or auto. Default: this machine.",
+        "ADDRESS",
+        CALLING,
     )
     mirrors: tuple[Path, ...] = flag(
         (), "Folder to search for official files, by content. Also JUDGEBENCH_MIRROR.", "DIR", CALLING, name="mirror"

@@ -42,6 +42,8 @@ WRONG = {
     f"{JUDGED} {ALPACA} --judge-arg batch_size=many": "batch_size=many",
     f"{CANDIDATE} {ALPACA} --judge {SERVED} --judge-arg timeout_seconds=soon": "timeout_seconds=soon",
     f"{CANDIDATE} {ALPACA} --judge {SERVED} --judge-arg colour=1": "colour",
+    f"{CANDIDATE} {ALPACA} --judge {SERVED} --judge-arg replicas=0": "from 1 to 4,096",
+    f"eval --model http://127.0.0.1:9/v1#m --starter {ALPACA} --judge {SERVED} --cluster auto": "replicas=N",
     f"{JUDGED} {ALPACA} --model-arg usd_per_million=1/1 --judge-gen warmth=1": "temperature",
     f"{JUDGED} {MTBENCH} --judge-gen temperature=hot": "temperature=hot",
     f"{JUDGED} {ALPACA} --judge-arg novalue": "KEY=VALUE",

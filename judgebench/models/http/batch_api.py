@@ -18,8 +18,9 @@ from yarl import URL
 
 from judgebench.errors import ModelError
 from judgebench.models.batch_book import Batch, Fetched
+from judgebench.models.http.client import MAX_BODY_BYTES
 from judgebench.models.http.endpoint import Endpoint
-from judgebench.models.http.run import LONGEST_ERROR, MAX_BODY_BYTES
+from judgebench.models.http.run import LONGEST_ERROR
 from judgebench.models.http.wire import fields, message_of
 from judgebench.models.http.wire_messages import Messages
 

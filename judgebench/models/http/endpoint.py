@@ -98,7 +98,7 @@ class Endpoint:
         self.name = name
         self.redactor = redaction.Redactor(self._secrets)
         redaction.known.append(self.redactor)
-        self.headers = routes[0].headers
+        self.headers = routes[0].target.headers
         self._extra_body = dict(extra_body or {})
         self.retries: Counter[str] = Counter()
         """Attempts made again, by cause: a status, ``timeout``, ``truncated``, ``malformed``, ``broken off``,
@@ -147,9 +147,9 @@ class Endpoint:
             self._rate_headers,
         )
 
-    def url_of(self, wire: Wire, route: Route | None = None) -> URL:
-        """Where a protocol is spoken: at a route, or at the first one."""
-        return (route or self.gate.routes[0]).url(wire.path)
+    def url_of(self, wire: Wire) -> URL:
+        """Where a protocol is spoken: at the first address."""
+        return self.gate.routes[0].target.url(wire.path)
 
     def size_of(self, body: bytes, request: Request) -> Size:
         """What a request is likely to count for in the endpoint's limits."""
@@ -164,12 +164,12 @@ class Endpoint:
     @property
     def base_url(self) -> str:
         """The address that a client of the vendor's is given; credentials are in ``headers``."""
-        return str(self.gate.routes[0].base.with_query(None))
+        return str(self.gate.routes[0].target.base.with_query(None))
 
     @property
     def query(self) -> dict[str, str]:
         """What is sent in the query of every address; it may be secret."""
-        return dict(self.gate.routes[0].base.query)
+        return dict(self.gate.routes[0].target.base.query)
 
     @property
     def places(self) -> str:
@@ -203,7 +203,7 @@ class Endpoint:
     @property
     def proxied(self) -> bool:
         """Whether calls go through the environment's proxy."""
-        hosts = {route.base.host for route in self.gate.routes}
+        hosts = {route.target.base.host for route in self.gate.routes}
         return bool(urllib.request.getproxies()) and not hosts <= {"localhost", "127.0.0.1", "::1"}
 
     def require_reachable(self) -> None:
@@ -223,7 +223,9 @@ class Endpoint:
         first = None
         for route in self.gate.routes:
             try:
-                socket.create_connection((route.base.host or "", route.base.port or 443), CONNECT_SECONDS).close()
+                socket.create_connection(
+                    (route.target.base.host or "", route.target.base.port or 443), CONNECT_SECONDS
+                ).close()
             except OSError as error:
                 first = first or error
             else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from judgebench.data.resources import resource
 from judgebench.errors import UsageError
+from judgebench.models.extras import import_extra
 from judgebench.models.http import addresses_of, anthropic_address, openai_address, own_address
 from judgebench.models.http.endpoint import Endpoint, Place
 from judgebench.models.http.wire import Wire
@@ -23,6 +24,7 @@ from judgebench.models.vendors import Vendor, callable_vendors
 from judgebench.records import Completion, Request
 
 if TYPE_CHECKING:
+    from judgebench.models.http.client import Sender
     from judgebench.models.http.run import EventLoop
 
 
@@ -37,14 +39,40 @@ class HttpChat(Endpoint):
     _starting = threading.Lock()
     """Held while a loop is started or stopped, which is rare enough for one lock to serve all models."""
 
+    def __init__(self, *where: Any, replicas: int | None = None, cluster: str | None = None, **options: Any) -> None:
+        """``replicas`` are the actors of a Ray cluster that send its calls, ``cluster`` is its address; without the
+        first this process sends them. The rest is :class:`Endpoint`'s. Raises :class:`UsageError` if ray is missing.
+        """
+        super().__init__(*where, **options)
+        self._replicas, self._cluster = replicas, cluster
+        if replicas:
+            import_extra(f"The argument replicas={replicas} of {self.name}", "ray", "ray")
+
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[int, Completion]]:
         """Send up to ``concurrency`` requests at once; replies come as they finish."""
         from judgebench.models.http.run import EventLoop, Replies, RequestStream
 
         with self._starting:
             if self._engine is None:
-                self._engine = EventLoop(self)
+                self._engine = EventLoop(self._sender())
             return Replies(RequestStream(self, self._engine, requests))
+
+    def _sender(self) -> "Sender":
+        from judgebench.models.http.client import Client
+
+        targets = [route.target for route in self.gate.routes]
+        if not self._replicas:
+            return Client(targets, self.timeout_seconds, proxied=self.proxied)
+        from judgebench.models.http.actors import ActorClients
+
+        return ActorClients(
+            targets,
+            self.timeout_seconds,
+            proxied=self.proxied,
+            replicas=self._replicas,
+            cluster=self._cluster,
+            name=self.name,
+        )
 
     def set_concurrency(self, many: int) -> None:
         """Have at most so many requests in flight from now on; those that are stay. Any thread may call this."""

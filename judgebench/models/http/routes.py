@@ -49,6 +49,20 @@ class Size(Struct, frozen=True):
         return {"tokens": self.prompt + self.reply, "prompt": self.prompt, "reply": self.reply}[kind]
 
 
+class Target:
+    """An address and the headers that are sent to it, which hold the key. Its text shows neither."""
+
+    def __init__(self, base: URL, headers: Mapping[str, str]) -> None:
+        self.base, self.headers = base, headers
+        self._urls: dict[str, URL] = {}
+
+    def url(self, path: str) -> URL:
+        """The address of a path here."""
+        if path not in self._urls:
+            self._urls[path] = (self.base / path).with_query(self.base.query)
+        return self._urls[path]
+
+
 class Route:
     """One address with one key, and what is known of it so far. Only the event loop writes it."""
 
@@ -57,8 +71,8 @@ class Route:
     ) -> None:
         self.address = address
         """Without secrets, for messages."""
-        self.base, self.headers, self.key_source = base, headers, key_source
-        self._urls: dict[str, URL] = {}
+        self.target = Target(base, headers)
+        self.key_source = key_source
         self.limit = ConcurrencyLimit(DEFAULT_CONCURRENCY)
         self.seconds: float | None = None
         """How long a reply takes, as of late."""
@@ -75,12 +89,6 @@ class Route:
         """The moment at which it may be tried again, if it is left out."""
         self._left_out_at = self._held_at = self._held_until = -math.inf
         self._faults = self._times_out = self._holds = 0
-
-    def url(self, path: str) -> URL:
-        """The address of a path here."""
-        if path not in self._urls:
-            self._urls[path] = (self.base / path).with_query(self.base.query)
-        return self._urls[path]
 
     @property
     def in_flight(self) -> int:

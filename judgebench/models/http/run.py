@@ -9,19 +9,18 @@ import random
 import re
 import threading
 import time
-import zlib
 from collections import deque
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from judgebench.errors import ModelError
 from judgebench.models.feed import Feed
-from judgebench.models.http.endpoint import CONNECT_SECONDS, UNREACHABLE_WAITS, Endpoint
+from judgebench.models.http.client import NoReply, Reply, Sender
+from judgebench.models.http.endpoint import UNREACHABLE_WAITS, Endpoint
 from judgebench.models.http.pacing import ASSUMED_REPLY_TOKENS, retry_after, wait_in_body
 from judgebench.models.http.routes import DENIED_SECONDS, Route
 from judgebench.models.http.wire import REFUSES, NoAnswer
@@ -43,8 +42,6 @@ HOPELESS_REQUESTS = 20
 last few that it cannot answer. After as many denied attempts in a row, the endpoint has shut us out."""
 LONGEST_ERROR = 100_000
 """Bytes of an error's body that are searched for a reason or a waiting time."""
-MAX_BODY_BYTES = 32 * 2**20
-"""Size limit of a reply after inflating. Five alternatives for each of 32,000 tokens take half of it."""
 OVERLOAD = frozenset({"429", "503", "529"})
 LOST = frozenset({"connection", "timeout"})
 """Causes that say that a server may be gone."""
@@ -90,14 +87,11 @@ class _Refused(Exception):
 
 
 class EventLoop:
-    """The event loop of one model, in a thread of its own, with the session that all its runs share."""
+    """The event loop of one model, in a thread of its own, with the connections that all its runs share."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._timeout = endpoint.timeout_seconds
-        # Routes of a model that is served at several places have headers of their own.
-        self._headers = endpoint.headers if len(endpoint.gate.routes) == 1 else {}
-        # Looking up proxies costs CPU at each request, so do it only if there can be one.
-        self._proxied = endpoint.proxied
+    def __init__(self, sender: Sender) -> None:
+        """``sender`` is opened on the loop, and closed with it."""
+        self.sender = sender
         self.runs: set[RequestStream] = set()
         """Those that go on. Only the loop changes it."""
         self._ready = threading.Event()
@@ -129,14 +123,7 @@ class EventLoop:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
-            headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=self._proxied,
-            auto_decompress=False,
-        ) as self.session:
+        async with self.sender:
             self._ready.set()
             await self._stopping.wait()
             runs = asyncio.all_tasks() - {asyncio.current_task()}
@@ -178,7 +165,7 @@ class RequestStream:
         self.out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
         self._endpoint = endpoint
         self._engine = engine
-        self._session = engine.session
+        self._sender = engine.sender
         self._loop = engine.loop
         self._random = random.Random()
         self._idle: deque[asyncio.Future[tuple[int, Request] | None]] = deque()
@@ -216,6 +203,7 @@ class RequestStream:
         end: BaseException | None = None
         self._engine.runs.add(self)
         try:
+            await self._sender.ready()
             self.grow()
             await self._all_work()
             end = self._feed.error
@@ -360,7 +348,7 @@ class RequestStream:
         endpoint = self._endpoint
         while True:
             refused, body = endpoint.refused, endpoint.body(request)
-            status, headers, data, sent_at, route = await self._send(body, request)
+            (status, headers, data), sent_at, route = await self._send(body, request)
             now = time.monotonic()
             route.heard(headers, sent_at, now, time.time())
             if 200 <= status < 300:
@@ -388,8 +376,8 @@ class RequestStream:
             route.failed(trouble.detail, sent_at, now, surely=False)
         trouble.elsewhere = self._endpoint.gate.elsewhere(route, now)
 
-    async def _send(self, body: bytes, request: Request) -> tuple[int, Mapping[str, str], bytes, float, Route]:
-        """Status, headers and body of the response, when the request was sent (by the monotonic clock), and where."""
+    async def _send(self, body: bytes, request: Request) -> tuple[Reply, float, Route]:
+        """The response, when the request was sent (by the monotonic clock), and where."""
         endpoint = self._endpoint
         if endpoint.paced:
             await self._pace(body, request)
@@ -398,7 +386,7 @@ class RequestStream:
         self._sending += 1
         endpoint.sending += 1
         try:
-            response, data = await self._post(route, body, request)
+            reply = await self._post(route, body, request)
         except _Retry as trouble:
             now = time.monotonic()
             if len(endpoint.gate.routes) > 1 and trouble.cause in LOST:
@@ -409,30 +397,18 @@ class RequestStream:
             self._sending -= 1
             endpoint.sending -= 1
             endpoint.gate.leave(route, place)
-        return response.status, response.headers, data, sent_at, route
+        return reply, sent_at, route
 
-    async def _post(self, route: Route, body: bytes, request: Request) -> tuple[aiohttp.ClientResponse, bytes]:
+    async def _post(self, route: Route, body: bytes, request: Request) -> Reply:
         endpoint = self._endpoint
-        begun = False
         try:
-            url = endpoint.url_of(endpoint.wire_for(request), route)
-            own = route.headers if len(endpoint.gate.routes) > 1 else None
-            async with self._session.post(url, data=body, headers=own, allow_redirects=False) as response:
-                endpoint.reached, begun = True, response.ok
-                return response, await _body(response)
-        except aiohttp.ConnectionTimeoutError as error:
-            raise _Retry("connection", f"no connection within {CONNECT_SECONDS:g} s") from error
-        except TimeoutError as error:
-            raise _Retry(
-                "timeout", f"no reply within {endpoint.timeout_seconds:g} s", paid=most_tokens(request)
-            ) from error
-        except _Retry as unreadable:
-            unreadable.paid = most_tokens(request) if begun else None
-            raise
-        except aiohttp.ClientPayloadError as error:
-            raise _Retry("truncated", "a reply that broke off", paid=most_tokens(request) if begun else None) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _Retry("connection", endpoint.redacted(str(error)) or type(error).__name__) from error
+            reply = await self._sender.post(route.target, endpoint.wire_for(request).path, body)
+        except NoReply as failure:
+            endpoint.reached |= failure.reached
+            paid = most_tokens(request) if failure.begun else None
+            raise _Retry(failure.cause, endpoint.redacted(failure.detail), paid=paid) from failure
+        endpoint.reached = True
+        return reply
 
     async def _pace(self, body: bytes, request: Request) -> None:
         now = time.monotonic()
@@ -570,39 +546,6 @@ class RequestStream:
         return Completion(
             error=f"{endpoint.address} gave no usable reply in {attempts} attempts (the last: {trouble.detail})"
         )
-
-
-_TOO_LARGE = f"a reply of more than {MAX_BODY_BYTES // 2**20} MiB, which was not read"
-
-
-async def _body(response: aiohttp.ClientResponse) -> bytes:
-    """The response's body, inflated, up to a limit that holds for both. Raises :class:`_Retry` if it is unusable."""
-    chunks, size = [], 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _Retry("too large", _TOO_LARGE)
-    data, encoding = b"".join(chunks), response.headers.get("Content-Encoding", "identity").lower()
-    if encoding in ("identity", ""):
-        return data
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise _Retry("malformed", f"a reply packed as {encoding[:20]!r}, which was not asked for")
-    return _inflated(data)
-
-
-def _inflated(data: bytes) -> bytes:
-    # zlib finds out whether a header is gzip's or its own; raw streams, which some servers call deflate, have none.
-    for window in (47, -15):
-        try:
-            inflater = zlib.decompressobj(window)
-            inflated = inflater.decompress(data, MAX_BODY_BYTES)
-        except zlib.error:
-            continue
-        if inflater.unconsumed_tail:
-            raise _Retry("too large", _TOO_LARGE)
-        return inflated
-    raise _Retry("malformed", "a reply that cannot be inflated")
 
 
 def _with(completion: Completion, discarded: Usage) -> Completion:

@@ -8,8 +8,6 @@ ray is imported when a pool is opened, not when this module is.
 """
 
 import itertools
-import logging
-import os
 import queue
 import threading
 from collections import Counter, deque
@@ -19,7 +17,7 @@ from typing import Any
 
 from judgebench.errors import JudgebenchError, ModelError, UsageError
 from judgebench.models import Model
-from judgebench.models.extras import import_extra
+from judgebench.models.clusters import Membership
 from judgebench.models.feed import Feed
 from judgebench.records import Completion, Request
 
@@ -107,14 +105,12 @@ class RayPool:
         :class:`~judgebench.errors.UsageError` if ray is missing or the cluster is too small, and whatever ``make``
         raises.
         """
-        (self._ray,) = import_extra("--replicas", "ray", "ray")
+        self._membership = Membership(cluster, replicas, "--replicas")
+        self._ray = self._membership.ray
         self._make = make
         self._actors: list[Any] = []
         self._lost = Counter[str]()
         self._sessions = itertools.count()
-        self._owned = not self._ray.is_initialized()
-        if self._owned:
-            self._connect(cluster, replicas)
         try:
             self._options = self._room(replicas, devices_each)
             self._actors += [self._start() for _ in range(replicas)]
@@ -180,27 +176,12 @@ class RayPool:
                 replica.actor.end.remote(session)
 
     def close(self) -> None:
-        """End the actors, and Ray if it was started here."""
+        """End the actors, and leave the cluster."""
         self._lost = self.retries
         for actor in self._actors:
             self._ray.kill(actor)
         self._actors = []
-        if self._owned:
-            self._ray.shutdown()
-
-    def _connect(self, cluster: str | None, replicas: int) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        where: dict[str, Any] = {"address": cluster}
-        if cluster is None:
-            # Ray counts places, not cores: one for each engine, and one to spare.
-            where = {"num_cpus": max(os.cpu_count() or 1, replicas + 1), "include_dashboard": False}
-        try:
-            self._ray.init(log_to_driver=False, logging_level=logging.ERROR, **where)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ModelError(
-                f"Could not reach or start the Ray cluster {cluster or 'on this machine'}: {error}. Start one with "
-                "`ray start --head` and give its address, or leave --cluster out."
-            ) from error
+        self._membership.leave()
 
     def _room(self, replicas: int, devices_each: int) -> dict[str, Any]:
         """The resources that each actor needs. Raises :class:`UsageError` if the cluster can never give them."""

@@ -180,20 +180,25 @@ def _open_model(spec: ModelSpec, settings: OpenSettings) -> Model:
         require_checkpoint(spec, settings)
         spec = msgspec.structs.replace(spec, backend=engine_here())
     arguments = _converted(spec, spec.backend.arguments, settings.arguments)
+    if not spec.local:
+        return _opened(spec, settings, arguments)
+    replicas = arguments.pop("replicas", settings.replicas)
     if not pooled:
         return _opened(spec, settings, arguments)
     from judgebench.models.local.ray_pool import RayPool
 
     alone = msgspec.structs.replace(settings, replicas=1, cluster=None)
     devices = math.prod(arguments.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data"))
-    return RayPool(partial(_opened, spec, alone, arguments), settings.replicas, settings.cluster, devices)
+    return RayPool(partial(_opened, spec, alone, arguments), replicas, settings.cluster, devices)
 
 
 def _is_pooled(spec: ModelSpec, settings: OpenSettings) -> bool:
-    pooled = settings.replicas > 1 or settings.cluster is not None
-    if pooled and not spec.local:
-        raise UsageError(f"--replicas and --cluster need a checkpoint, but {spec.text} runs elsewhere")
-    return pooled
+    """Whether several engines of a checkpoint are opened, or one in a cluster."""
+    if not spec.local and settings.replicas > 1:
+        others = "; replicas=N as its argument spreads its calls" if "replicas" in spec.backend.arguments else ""
+        raise UsageError(f"--replicas needs a checkpoint, but {spec.text} runs elsewhere{others}")
+    several = settings.replicas > 1 or settings.arguments.get("replicas", "1") != "1"
+    return spec.local and (several or settings.cluster is not None)
 
 
 def require_settings(spec: ModelSpec, settings: OpenSettings) -> None:
@@ -207,8 +212,7 @@ def require_settings(spec: ModelSpec, settings: OpenSettings) -> None:
 
 def require_checkpoint(spec: ModelSpec, settings: OpenSettings, *, ask_hub: bool = True) -> None:
     """Raise an error if a checkpoint is missing, before torch is imported, which takes seconds."""
-    pooled = settings.replicas > 1 or settings.cluster is not None
-    if pooled:  # machines of a cluster may see other folders, and have other packages
+    if _is_pooled(spec, settings):  # machines of a cluster may see other folders, and have other packages
         return
     builtin = next((text for text in (spec.text, spec.target) if text in BUILTINS), None)
     if builtin is not None:

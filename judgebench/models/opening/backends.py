@@ -26,6 +26,8 @@ ENTRY_POINTS = "judgebench.models"
 TRUSTED_HOSTS = ("localhost", "127.0.0.1", "::1")
 """The hosts to which a run folder may send a judge's calls: this machine."""
 
+MOST_REPLICAS = 4096
+
 _BUILTIN_PREFIX = "builtin:"
 TINY, SMOLLM2 = BUILTINS = ("builtin:tiny", "builtin:smollm2")
 """The built-in models: whole specs, which are also targets of the engines: ``vllm:builtin:smollm2``."""
@@ -47,7 +49,14 @@ def _dtype(text: str) -> str:
     return text
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST_REPLICAS:
+        raise ValueError(f"it is a number from 1 to {MOST_REPLICAS:,}")
+    return int(text)
+
+
 _CHECKPOINT_ARGUMENTS: Arguments = {
+    "replicas": _count,
     "dtype": _dtype,
     "revision": str,
     "max_tokens": int,
@@ -73,6 +82,7 @@ _HTTP_ARGUMENTS: Arguments = {
     "api_key_env": str,
     "reasoning_effort": str,
     "endpoint": str,
+    "replicas": _count,
 }
 
 
@@ -269,7 +279,7 @@ def _check_url(target: str) -> None:
 
 def _pacing(settings: OpenSettings) -> dict[str, Any]:
     """How an endpoint is called, and how fast. Arguments of the model override these."""
-    given = {name: getattr(settings, name) for name in ("concurrency", "rpm", "tpm", "api_key_env")}
+    given = {name: getattr(settings, name) for name in ("concurrency", "rpm", "tpm", "api_key_env", "cluster")}
     always = {"thinking": settings.thinking, "only_identity": settings.only_identity}
     return always | {name: value for name, value in given.items() if value is not None}
 

@@ -10,17 +10,20 @@ from typing import Any
 import pytest
 
 from judgebench.errors import ModelError, UsageError
+from judgebench.models import OpenSettings
 from judgebench.models.local.hf import HfModel
 from judgebench.models.local.ray_pool import WINDOW, RayPool
 from judgebench.models.local.tiny import tiny_checkpoint
+from judgebench.models.opening import open_model, parse_model
 from judgebench.models.scripted import ScriptedModel
 from judgebench.records import Message, Request, Sampling
 from judgebench.run.folder import Results, RunFolder
 from judgebench.run.runner import Runner
 from judgebench.run.settings import Settings
 from judgebench.run.stages import RunningTask
+from tests.ray_nodes import actors_alive, two_nodes
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
 pytest.importorskip("torch")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its servers and sockets
 
@@ -32,21 +35,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two_nodes() -> Iterator[Any]:
+def nodes() -> Iterator[Any]:
     """A cluster of two nodes on this machine."""
-    from ray.cluster_utils import Cluster
-
-    node = {"num_cpus": 2, "object_store_memory": 200 * 2**20}
-    before = os.environ.get("PYTHONPATH")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[3])  # actors import what is tested here
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
-    os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    with two_nodes() as cluster:
+        yield cluster
 
 
 def requests(n: int) -> list[Request]:
@@ -61,15 +53,15 @@ def requests(n: int) -> list[Request]:
     ]
 
 
-def test_two_nodes_give_the_replies_of_one_process(two_nodes: Any, checkpoint: Path) -> None:
+def test_two_nodes_give_the_replies_of_one_process(nodes: Any, checkpoint: Path) -> None:
     """Greedy replies are equal, name and identity too, so the call store knows them."""
     alone, asked = HfModel(checkpoint), requests(60)
     pool = RayPool(partial(HfModel, checkpoint), replicas=2)
     try:
         assert (pool.name, pool.identity, pool.local) == (alone.name, alone.identity, True)
         assert pool.render(asked[0]) == alone.render(asked[0])
-        nodes = {row["node_id"] for row in _actors_alive()}
-        assert len(nodes) == 2
+        places = {row["node_id"] for row in actors_alive()}
+        assert len(places) == 2
         found = dict(pool.complete(iter(asked)))
         expected = dict(alone.complete(iter(asked)))
         assert {i: r.text for i, r in found.items()} == {i: r.text for i, r in expected.items()}
@@ -78,15 +70,7 @@ def test_two_nodes_give_the_replies_of_one_process(two_nodes: Any, checkpoint: P
         pool.close()
 
 
-def _actors_alive() -> list[dict[str, Any]]:
-    from ray._private.state import actors
-
-    return [
-        {"node_id": row["Address"]["NodeID"], "pid": row["Pid"]} for row in actors().values() if row["State"] == "ALIVE"
-    ]
-
-
-def test_an_actor_that_is_killed_loses_nothing(two_nodes: Any, checkpoint: Path) -> None:
+def test_an_actor_that_is_killed_loses_nothing(nodes: Any, checkpoint: Path) -> None:
     """Its requests are asked elsewhere; every request is answered exactly once."""
     asked = requests(200)
     pool = RayPool(partial(HfModel, checkpoint), replicas=2)
@@ -96,14 +80,14 @@ def test_an_actor_that_is_killed_loses_nothing(two_nodes: Any, checkpoint: Path)
             assert not completion.error
             found.append(index)
             if len(found) == 40:
-                os.kill(_actors_alive()[0]["pid"], 9)
+                os.kill(actors_alive()[0]["pid"], 9)
         assert sorted(found) == list(range(200))
         assert 0 < pool.retries["engine lost"] <= 64
     finally:
         pool.close()
 
 
-def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any, tmp_path: Path) -> None:
+def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(nodes: Any, tmp_path: Path) -> None:
     """Every answer and number is equal, each item was asked or known once, and the manifest says how many requests died
     with the engine and were asked of another: its window at most.
     """
@@ -117,7 +101,7 @@ def test_a_run_whose_actor_is_killed_ends_as_one_in_this_process(two_nodes: Any,
 
     def kill_one(task_run: RunningTask, stage: str) -> None:
         if task_run.count(stage).asked >= 3 and not killed:
-            killed.append(_actors_alive()[0]["pid"])
+            killed.append(actors_alive()[0]["pid"])
             os.kill(killed[0], 9)
 
     # A row at a time, so that many are on their way when the actor dies.
@@ -140,7 +124,7 @@ def die(request: Request) -> str:
     os._exit(1)
 
 
-def test_a_pool_whose_actors_all_die_gives_up(two_nodes: Any) -> None:
+def test_a_pool_whose_actors_all_die_gives_up(nodes: Any) -> None:
     """Instead of starting new ones for ever."""
     pool = RayPool(partial(ScriptedModel, die, name="dying", local=True), replicas=1)
     try:
@@ -150,19 +134,29 @@ def test_a_pool_whose_actors_all_die_gives_up(two_nodes: Any) -> None:
         pool.close()
 
 
-def test_a_checkpoint_that_cannot_be_opened_is_said_as_by_one_process(two_nodes: Any, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_opened_is_said_as_by_one_process(nodes: Any, tmp_path: Path) -> None:
     """The actor's own message, without Ray's traceback around it."""
     with pytest.raises(UsageError, match=r"has no config\.json"):
         RayPool(partial(HfModel, tmp_path), replicas=2)
 
 
-def test_more_replicas_than_there_is_room_for_are_refused(two_nodes: Any, checkpoint: Path) -> None:
+def test_a_local_judge_has_replicas_as_an_argument(nodes: Any, checkpoint: Path) -> None:
+    """``--judge-arg replicas=2``: the flag of that name is the candidate's."""
+    pool = open_model(parse_model(f"hf:{checkpoint}")[0], OpenSettings(arguments={"replicas": "2"}))
+    try:
+        assert isinstance(pool, RayPool)
+        assert len(actors_alive()) == 2
+    finally:
+        pool.close()
+
+
+def test_more_replicas_than_there_is_room_for_are_refused(nodes: Any, checkpoint: Path) -> None:
     """Rather than waiting for ever."""
     with pytest.raises(UsageError, match=r"--replicas 9 needs 9 CPUs.*the cluster has 4"):
         RayPool(partial(HfModel, checkpoint), replicas=9)
 
 
-def test_requests_that_come_late_are_answered(two_nodes: Any, checkpoint: Path) -> None:
+def test_requests_that_come_late_are_answered(nodes: Any, checkpoint: Path) -> None:
     """As a judge's do: the iterable blocks until the first reply is there."""
     pool = RayPool(partial(HfModel, checkpoint), replicas=2)
     seen: list[int] = []
