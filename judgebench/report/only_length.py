@@ -6,6 +6,7 @@ are read where both answers are equally long.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from judgebench.analysis.comparison_records import TaskComparison
 from judgebench.display import figure, interval, printable
@@ -13,6 +14,8 @@ from judgebench.report.collect import Report, TaskReport
 from judgebench.stats.clustered import Estimate, cluster_totals, clustered_estimate
 from judgebench.stats.equal_lengths import FEWEST, change_at_equal_lengths, within_twofold
 
+FEW_SHARE = 0.2
+"""A lead that no more than this share of the samples carries is said to come from few."""
 FEWEST_SHARE = 0.1
 """With a smaller share of pairs of like length, a fit that holds lengths equal extrapolates."""
 
@@ -69,13 +72,14 @@ def _beside(
         if one.group is None and one.second == task.runs[other] and one.difference is not None
     }
     raw, equal = by_metric.get(task.measure or ""), by_metric.get(controlled or "")
+    changes, lengths = _changes(task, other)
+    few = from_few_long_answers(names, changes, lengths, _unit(task))
     if raw is not None and equal is not None and raw.difference is not None and equal.difference is not None:
         lead = Lead(raw.difference, raw.low, raw.high)
         at_equal = Lead(equal.difference, equal.low, equal.high)
         how = f"{controlled} beside {task.measure}, over the {equal.n:,} samples that both runs have"
         answer = answer_of(names, lead, at_equal, equal.unit, task.measure or "", how)
-        return as_far_as_lengths_meet(answer, controlled or "", *_changes(task, other)[1])
-    changes, lengths = _changes(task, other)
+        return with_words(as_far_as_lengths_meet(answer, controlled or "", *lengths), few)
     found = clustered_estimate(cluster_totals(changes)) if changes else None
     if found is None or found.value is None:
         return LengthAnswer("Not known", "No sample has a value and an answer in both runs.", "")
@@ -86,7 +90,36 @@ def _beside(
         f"{task.measure}: a straight line through the changes of the {near.n:,} samples whose two answers differ "
         "less than twofold in length, read at equal lengths"
     )
-    return answer_of(names, _lead_of(found), _lead_of(near), unit, task.measure or "", how)
+    return with_words(answer_of(names, _lead_of(found), _lead_of(near), unit, task.measure or "", how), few)
+
+
+def with_words(answer: LengthAnswer, further: str) -> LengthAnswer:
+    """An answer with a further sentence, if there is one."""
+    return replace(answer, words=f"{answer.words} {further}".strip())
+
+
+def from_few_long_answers(
+    names: tuple[str, str], changes: Sequence[float], lengths: tuple[Sequence[int], Sequence[int]], unit: str
+) -> str:
+    """A sentence if few samples carry a lead, those in which the leader wrote more; without them it does not lead.
+
+    ``changes`` are from the first run to the second, ``lengths`` those of both answers.
+    """
+    if sum(changes) == 0:
+        return ""
+    side = int(sum(changes) > 0)
+    ahead = changes if side else [-change for change in changes]
+    wrote_more = [own > other for own, other in zip(lengths[side], lengths[1 - side], strict=True)]
+    carrying = [change for change, more in zip(ahead, wrote_more, strict=True) if more]
+    others = [change for change, more in zip(ahead, wrote_more, strict=True) if not more]
+    if not 0 < len(carrying) <= FEW_SHARE * len(changes) or fmean(others) > 0:
+        return ""
+    rest = f"{names[1 - side]} is, by {figure(-fmean(others), unit)}" if fmean(others) < 0 else "neither is"
+    told = (
+        f"The lead comes from {len(carrying):,} of {len(changes):,} samples, in which {names[side]} wrote more: there "
+        f"it is ahead by {figure(fmean(carrying), unit)} on average; over the other {len(others):,} {rest}."
+    )
+    return printable(told, 500)
 
 
 def as_far_as_lengths_meet(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgebench.report.only_length import Lead, LengthAnswer, answer_of, as_far_as_lengths_meet
+from judgebench.report.only_length import Lead, LengthAnswer, answer_of, as_far_as_lengths_meet, from_few_long_answers
 
 NAMES = ("one", "other")
 
@@ -64,3 +64,26 @@ def test_a_fit_that_extrapolates_has_no_short_answer(near: int, pairs: int, trus
     else:
         assert found.short == ""
         assert found.words.startswith(f"By lc: length explains none of it. But only {told}, so this is extrapolated")
+
+
+CARRIED = "The lead comes from 1 of 5 samples, in which b wrote more: there it is ahead by 50.00 on average"
+
+
+@pytest.mark.parametrize(
+    ("changes", "longer", "words"),
+    [
+        ([50, -1, -2, 0, -1], [1], f"{CARRIED}; over the other 4 a is, by 1.00."),
+        ([50, 0, 0, 0, 0], [1], f"{CARRIED}; over the other 4 neither is."),
+        ([50, 1, 0, 0, 0], [1], ""),
+        ([50, -1, -2, 0, -1], [1, 1], ""),
+        ([50, -1, -2, 0, -1], [], ""),
+        ([-9, 1, 1, 1, 1], [1], ""),
+        ([0, 0], [1], ""),
+    ],
+)  # fmt: skip
+def test_a_lead_from_few_long_answers(changes: list[float], longer: list[int], words: str) -> None:
+    """It is said where the leader leads only in a fifth of the samples or less, in which it wrote more."""
+    lengths = [0] * len(changes), [*longer, *[0] * (len(changes) - len(longer))]
+    assert from_few_long_answers(("a", "b"), changes, lengths, "percent") == words
+    mirrored = from_few_long_answers(("b", "a"), [-change for change in changes], lengths[::-1], "percent")
+    assert mirrored == words
