@@ -66,7 +66,7 @@ def measures(task: Task | None, rows: Sequence[ExampleScore]) -> dict[str, Measu
     by_name: dict[str, dict[str, list[float | None]]] = {}
     for row in rows:
         by_name.setdefault(row.metric.partition("#")[0], {}).setdefault(row.example_id, []).append(row.value)
-    for name in sorted(by_name, key=lambda name: _is_variant(task, name)):
+    for name in sorted(by_name, key=lambda name: is_variant(task, name)):
         listed = by_name[name]
         values = {key: _mean(own) for key, own in listed.items()}
         if name not in found and values not in said:
@@ -85,7 +85,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _is_variant(task: Task | None, name: str) -> bool:
+def is_variant(task: Task | None, name: str) -> bool:
     """Whether a score is one of several that differ in a parameter in its name, and not the one that counts."""
     counts = () if task is None else task.pairwise_metrics
     return ":" in name and not any(fnmatchcase(name, pattern) for pattern in counts)

@@ -18,6 +18,7 @@ import msgspec
 from judgebench.analysis.item_records import Sample, SampleJudgement
 from judgebench.records import Message
 from judgebench.report.collect import DIGITS, LEVEL, PROMPT_SHOWN, Report, TaskReport, label_of
+from judgebench.report.counting import Entry, entries, rules
 from judgebench.task import Ruling
 
 SLICE_BYTES = 192 * 1024
@@ -166,8 +167,10 @@ def shared_row(sample: Sample, without: Set[str] = frozenset()) -> dict[str, Any
     }
 
 
-def part_row(sample: Sample, shared: Sample, texts: Texts, without: Set[str] = frozenset()) -> dict[str, Any]:
-    """One run's part of a sample."""
+def part_row(
+    sample: Sample, shared: Sample, texts: Texts, without: Set[str] = frozenset(), scores: Sequence[Entry] = ()
+) -> dict[str, Any]:
+    """One run's part of a sample, with the ``scores`` by which it enters the metrics."""
     answer, quotes = sample.answers[0], quotable(sample, shared)
     return {
         "turns": left_out(answer.turns, without),
@@ -175,6 +178,7 @@ def part_row(sample: Sample, shared: Sample, texts: Texts, without: Set[str] = f
         "finish": answer.finish_reasons,
         "error": answer.error,
         "values": [[name, value] for name, value in sample.values.items()],
+        "scores": scores,
         "judgements": [_judgement(one, quotes, texts, without) for one in sample.judgements],
         "rulings": [_ruling(one, without) for one in sample.rulings],
         "swapped": sample.swapped,
@@ -309,6 +313,7 @@ class Columns:
             "labels": list(self.labels),
             "said": self.said,
             "turned": self.turned,
+            "rules": rules(self.task),
             "tenths": [
                 [own[name] for name in self.ids] for own in map(self.task.tenths_of, range(len(self.task.runs)))
             ],
@@ -369,14 +374,17 @@ def _slices(report: Report) -> Iterator[tuple[int, bytes] | dict[str, Any]]:
     for task in report.tasks:
         texts = Texts()
         texts.learn(task.samples(task.listed[:LEARNT]))
-        columns = Columns(task, texts, report.without)
+        columns, scored = Columns(task, texts, report.without), [entries(opened) for opened in task.opened]
         for name, parts in task.in_chunks():
             shared = shared_of(parts)
             columns.add(name, parts, shared)
             columns.items.append(slicer.add(shared_row(shared, report.without)))
             for run, sample in enumerate(parts):
-                there = None if sample is None else slicer.add(part_row(sample, shared, texts, report.without))
-                columns.parts[run].append(there)
+                if sample is None:
+                    columns.parts[run].append(None)
+                    continue
+                row = part_row(sample, shared, texts, report.without, scored[run].get(name, ()))
+                columns.parts[run].append(slicer.add(row))
             yield from slicer.full()
         indexes.append(columns.index())
     yield from slicer.rest()

@@ -81,6 +81,8 @@ class Metric:
     Only such metrics, if they have bounds, can be stopped early, planned for in the worst case, or anchored in human
     labels. A fit over all examples has no such number, and neither has a ratio whose denominator depends on verdicts.
     """
+    how: str = ""
+    """How an example comes to its value, and the values to the metric, in words for people who look at one example."""
     win_share: bool = False
     """``value_of`` is the candidate's share of the win, which a human's verdict on the pair can replace."""
     without_control: str | None = None

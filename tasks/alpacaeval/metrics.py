@@ -48,9 +48,25 @@ def _length(rows: Sequence[ExampleScore]) -> float | None:
     return None if length is None else float(length)
 
 
-CONTROLLED = Metric(name="lc_win_rate", without_control="win_rate")
-WINS = Metric(name="win_rate", value_of=single_row("preference"), win_share=True)
-DECIDED_WINS = Metric(name="discrete_win_rate", value_of=_decided, win_share=True)
+CONTROLLED = Metric(
+    name="lc_win_rate",
+    without_control="win_rate",
+    how="a logistic fit explains the preferences by the model, by how much longer its answer is than the baseline's, "
+    "and by the difficulty of the instruction; 100 times the mean of what it says at equal lengths",
+)
+WINS = Metric(
+    name="win_rate",
+    value_of=single_row("preference"),
+    win_share=True,
+    how="preference is the answer's share of the win: 0 is a loss, 1 a win, and where the judge's probabilities are "
+    "read, 0.93 is how sure the judge is of a win; 100 times the mean",
+)
+DECIDED_WINS = Metric(
+    name="discrete_win_rate",
+    value_of=_decided,
+    win_share=True,
+    how="a preference above 0.5 is a win, 0.5 half of one; 100 times the mean",
+)
 LENGTH = Metric(name="avg_length", unit="characters", direction="none", value_of=_length)
 SPREAD = Metric(name="lc_standard_error", direction="none", shown=False)
 METRICS = (CONTROLLED, WINS, DECIDED_WINS, LENGTH, SPREAD)

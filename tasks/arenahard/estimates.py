@@ -18,7 +18,11 @@ TASK = "arenahard"
 LEVEL = 0.95
 SEED = 0
 
-WINS = Metric(name="win_rate")
+WINS = Metric(
+    name="win_rate",
+    how="each game is a battle, one with a clear verdict (>>) as many as the option weight says (3); a sample's value "
+    "is the share of its battles that are won, ties as halves, and its weight is their number; 100 times their mean",
+)
 CONTROLLED_WINS = Metric(
     name="win_rate_style_controlled",
     needs_table="upstream fits it to all models of a table together, and a run is alone in its own",

@@ -33,7 +33,19 @@ def of_prompts(metric: str) -> bool:
     return metric.startswith("prompt_")
 
 
-METRICS = tuple(Metric(name=name, value_of=single_row(name) if of_prompts(name) else no_value) for name in RULES)
+HOW = {
+    True: "a prompt counts 1 if all of its instructions are followed, else 0",
+    False: "each instruction counts by itself: 1 if it is followed, else 0",
+}
+LENIENT = "; loose: also if they are followed without the first or last line or without asterisks"
+METRICS = tuple(
+    Metric(
+        name=name,
+        value_of=single_row(name) if of_prompts(name) else no_value,
+        how=f"{HOW[of_prompts(name)]}{LENIENT if rule == 'loose' else ''}; 100 times the mean",
+    )
+    for name, rule in RULES.items()
+)
 
 
 # -- verdicts → example scores

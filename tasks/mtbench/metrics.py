@@ -42,7 +42,13 @@ def _question_mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
-SCORE = Metric(name="score", unit="points", bounds=(LOWEST, HIGHEST), value_of=_rating_of)
+SCORE = Metric(
+    name="score",
+    unit="points",
+    bounds=(LOWEST, HIGHEST),
+    value_of=_rating_of,
+    how="the judge rates each turn from 1 to 10; the mean of all ratings, so that each turn counts by itself",
+)
 
 Turns = Callable[[Example], tuple[int, ...]]
 """The judged turns of an example."""

@@ -51,10 +51,22 @@ def _reward_of(row: ExampleScore) -> float | None:
     return 0.0 if row.covariates.get("flag") else row.value
 
 
-SCORE = Metric(name="wb_score", unit="points", bounds=(-80, 100))
-MICRO_SCORE = Metric(name="wb_score_micro", unit="points", bounds=(-80, 100), value_of=_micro_score_of)
+SCORE_HOW = "a judge's score of 1 to 10 gives 20 times (score less 5) points"
+REWARD_HOW = (
+    "much better than a baseline's answer is 1, slightly better 0.5, a tie 0, slightly worse -0.5, much worse -1; a "
+    "slight verdict is a tie if the winner is longer by more characters than the end of the score's name says"
+)
+BY_GROUP = "the mean within each task group, without empty and cut off answers, then of the groups by their weights"
+SCORE = Metric(name="wb_score", unit="points", bounds=(-80, 100), how=f"{SCORE_HOW}; {BY_GROUP}")
+MICRO_SCORE = Metric(
+    name="wb_score_micro", unit="points", bounds=(-80, 100), value_of=_micro_score_of, how=f"{SCORE_HOW}; the mean"
+)
 REWARD, MICRO_REWARD = (
-    Metric(name=name, unit="points", bounds=(-100, 100)) for name in ("wb_reward", "wb_reward_micro")
+    Metric(name=name, unit="points", bounds=(-100, 100), how=f"{REWARD_HOW}; 100 times {mean}")
+    for name, mean in (
+        ("wb_reward", BY_GROUP),
+        ("wb_reward_micro", "the mean, in which empty and cut off answers are 0"),
+    )
 )
 LENGTH = Metric(name="length", unit="characters", direction="none")
 ELO = Metric(name="wb_elo", unit="rating", shown=False)

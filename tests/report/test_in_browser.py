@@ -513,6 +513,16 @@ def test_both_orders_of_a_comparison_are_beside_each_other(look: Look) -> None:
     assert look.page.locator(".game strong", has_text="Both").count() > 0
 
 
+def test_a_sample_says_how_it_enters_the_numbers(look: Look) -> None:
+    """The rule of each metric in words, and the weight and covariates of this very sample."""
+    assert "win_rate: each game is a battle" in look.go(address("s", ARENA, "starter-04", run=1)).words(".rules")
+    look.page.locator("details.run[open] details.entered summary").last.click()
+    told = look.words("details.entered[open]")
+    assert "win_rate\t0.0000\t6\tlength " in told
+    assert ", lost 6," in told
+    assert "exact_match_strict: the mean of the samples' values" in look.go(address("s", GSM, "starter-01")).words()
+
+
 def test_what_the_judge_was_sent_is_the_whole_prompt(look: Look) -> None:
     """Pieces are put together again: the question and both answers are in it, in the order of the game."""
     look.go(address("s", ARENA, "starter-02"))

@@ -44,7 +44,20 @@ function title(report, task, place) {
     const said = endOf(task, place, run);
     return el("li", {}, el("bdi", {}, visible(report.runs[number].name)), ": ", el("strong", { class: said.replace(" ", "-") }, said), " ", el("span", { class: "quiet" }, visible(task.measure || "")), " ", figure(task.values[run][place]), doubted(task.flags[run][place]));
   });
-  return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place));
+  return el("header", {}, el("h1", { tabindex: "-1" }, visible(task.ids[place])), el("p", { class: "chips" }, groups), el("ul", { class: "values", "aria-label": task.measure || "value" }, values), numbers(report, task, place), rulesOf(task));
+}
+
+/** How samples enter the numbers. */
+function rulesOf(/** @type {any} */ task) {
+  return task.rules.length ? el("details", { class: "rules quiet", open: task.rules.length < 4 }, el("summary", {}, "How a sample enters the numbers"), el("ul", {}, task.rules.map((/** @type {string[]} */ [name, words]) => el("li", {}, el("strong", {}, visible(name)), `: ${visible(words)}`)))) : null;
+}
+
+/** The scores by which a sample enters the numbers, if they say more than its values. */
+function entered(/** @type {any[]} */ scores) {
+  if (!scores.some(([, , weight, covariates]) => weight !== 1 || covariates)) return null;
+  const head = el("tr", {}, ["score", "value", "weight", "covariates that are not 0"].map((name) => el("th", { scope: "col" }, name)));
+  const rows = scores.map(([name, value, weight, covariates]) => el("tr", {}, el("td", {}, textNodes(name)), el("td", {}, figure(value, Math.abs(value) < 1 ? 4 : 2)), el("td", {}, String(weight)), el("td", {}, textNodes(covariates))));
+  return el("details", { class: "entered" }, el("summary", {}, "Weight and covariates of this sample"), el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "weight and covariates" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows))));
 }
 
 /** What integrity checks found in an answer. */
@@ -207,6 +220,7 @@ function verdicts(report, task, found, at, number, open, raw) {
     judged ? criteria(task, found.shared, part, raw) : el("div", { class: "games" }, part.judgements.map((/** @type {any} */ one) => judgement(task, found.shared, part, one, raw))),
     part.rulings.length ? rulings(part.rulings) : null,
     values.length > FEW_VALUES ? el("details", {}, el("summary", {}, `${values.length} numbers of this sample`), listed) : values.length && !nothing ? listed : null,
+    entered(part.scores),
   );
 }
 
