@@ -19,7 +19,7 @@ trap 'rm -rf "$folder"' EXIT
 known=$("$python" -c 'from judgebench.models.call_store import default_cache_dir as cache; print(cache())')
 [[ -d $known ]] && export JUDGEBENCH_MIRROR="${JUDGEBENCH_MIRROR:+$JUDGEBENCH_MIRROR:}$known"
 export JUDGEBENCH_CACHE="$folder/cache"
-export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false VLLM_NO_USAGE_STATS=1 TQDM_DISABLE=1
+export HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false VLLM_NO_USAGE_STATS=1 VLLM_LOGGING_LEVEL=ERROR
 if [[ $size == tiny ]]; then # few and busy cores: more threads or processes are many times slower
     pace=4
     export OMP_NUM_THREADS=1 VLLM_CPU_KVCACHE_SPACE=1 VLLM_ENABLE_V1_MULTIPROCESSING=0
