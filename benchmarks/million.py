@@ -5,6 +5,9 @@ both orders, as often as ``--each`` says. Then each step runs in a process of it
 judges that reply at once, through the call store), ``close`` (the same command over a folder whose verdicts are all
 there: it sorts, scores and writes), ``score``, ``compare``, ``show`` and ``export``. Printed are CPU seconds and the
 peak of resident memory, first with 10,000 verdicts and then with N, and what is between the two.
+
+With ``--loopback`` only ``judge`` runs, over HTTP: a server in a process of its own replies at once, and the closing of
+that run is timed apart. Printed are also the calls of a second.
 """
 
 import argparse
@@ -18,8 +21,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import msgspec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -27,13 +32,15 @@ sys.path.insert(0, str(ROOT))
 from judgebench import api  # noqa: E402
 from judgebench.errors import JudgebenchError, ModelError  # noqa: E402
 from judgebench.models.scripted import playing  # noqa: E402
-from judgebench.records import Completion, Judgement, Request, Usage, Verdict  # noqa: E402
+from judgebench.records import Completion, Request, Usage, Verdict  # noqa: E402
 from judgebench.run.folder import RunFolder  # noqa: E402
 from judgebench.run.loading import reload_tasks  # noqa: E402
 from judgebench.run.runner import Runner  # noqa: E402
 from judgebench.run.settings import Settings  # noqa: E402
+from tests.judged_cases import judged  # noqa: E402
+from tests.servers.launch import rules_server  # noqa: E402
 
-FEW = 10_000
+FEW, IN_FLIGHT = 10_000, 64
 JUDGES = tuple(f"judge-{number}" for number in range(5))
 LABELS = {"[[A]]": 1.0, "[[B]]": 0.0, "[[C]]": 0.5}
 TASK = 'kind = "pairwise"\nprompts = "items.jsonl"\njudge = "scripted:judge-0"\n[pairwise]\nbaseline = "reference"\n'
@@ -99,12 +106,13 @@ def write_task(folder: Path, examples: int) -> Path:
     return folder / "task.toml"
 
 
-def settings_of(place: Path, name: str, each: int) -> Settings:
-    """Those of one of the runs."""
+def settings_of(place: Path, name: str, each: int, server: str = "") -> Settings:
+    """Those of one of the runs; its judges are in this process, unless there is the address of a server."""
     return Settings(
         tasks=str(place / "task.toml"),
         model=f"file:{place / name}.jsonl",
-        judges=tuple(f"scripted:{judge}" for judge in JUDGES),
+        judges=tuple(f"{server}#{judge}" if server else f"scripted:{judge}" for judge in JUDGES),
+        judge_concurrency=IN_FLIGHT if server else None,
         judge_repeats=each // (2 * len(JUDGES)),
         out=place / f"run-{name}",
     )
@@ -138,28 +146,26 @@ def build(place: Path, name: str, each: int) -> None:
         for case, judge, repeat in some:
             reply = said(judge, rng.randrange(1000))
             label = (reply.text or "")[-5:]
-            task_folder.append(
-                Judgement(
-                    case_id=case.id,
-                    example_id=case.example.id,
-                    judge=case.judge,
-                    judge_model=judge,
-                    answers=tuple(answer.model for answer in case.answers),
-                    candidate=case.candidate,
-                    turn=case.turn,
-                    repeat=repeat,
-                    verdict=Verdict(value=LABELS[label], label=label),
-                    replies=(reply,),
-                    request_hashes=("sha256:" + "0" * 64,),
-                )
-            )
+            read = judged(case, judge, repeat, reply, Verdict(value=LABELS[label], label=label))
+            task_folder.append(msgspec.structs.replace(read, request_hashes=("sha256:" + "0" * 64,)))
     task_folder.close()
 
 
-def run_step(step: str, place: Path, each: int) -> None:
+@contextmanager
+def looped_back(place: Path) -> Iterator[str]:
+    """The address of a server of all the judges, in a process of its own: each has seven replies, in turn."""
+    rules = [
+        {"model": judge, "has": [], "replies": [said(judge, number).text for number in range(1, 8)]} for judge in JUDGES
+    ]
+    (place / "rules.json").write_text(json.dumps(rules))
+    with rules_server(place / "rules.json") as server:
+        yield server.base_url
+
+
+def run_step(step: str, place: Path, each: int, server: str) -> None:
     """One step, in this process; its figures go to stdout as JSON."""
     files, one = [str(place / "task.toml")], place / "run-one"
-    begun = time.process_time()
+    begun, clock = time.process_time(), time.perf_counter()
     kind, _, name = step.partition(" ")
     if kind == "build":
         build(place, name, each)
@@ -167,7 +173,7 @@ def run_step(step: str, place: Path, each: int) -> None:
         with ExitStack() as stack:
             for judge in JUDGES:
                 stack.enter_context(playing(Instant(judge)))
-            Runner(settings_of(place, name, each), lambda task, stage: None).evaluate()
+            Runner(settings_of(place, name, each, server), lambda task, stage: None).evaluate()
     elif step == "score":
         api.score(one, tasks=files)
     elif step == "compare":
@@ -177,12 +183,14 @@ def run_step(step: str, place: Path, each: int) -> None:
     else:
         api.export(one, "archive", place / "one.zip", tasks=files)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu": time.process_time() - begun, "peak": used.ru_maxrss / 1024}))
+    seconds = time.perf_counter() - clock
+    print(json.dumps({"cpu": time.process_time() - begun, "seconds": seconds, "peak": used.ru_maxrss / 1024}))
 
 
-def measured(step: str, place: Path, each: int) -> dict[str, float]:
+def measured(step: str, place: Path, each: int, server: str = "") -> dict[str, float]:
     """The figures of a step in a process of its own."""
     command = [sys.executable, __file__, "--step", step, "--place", str(place), "--each", str(each)]
+    command += ["--server", server]
     environment = {**os.environ, "JUDGEBENCH_CACHE": str(place / "cache"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -190,19 +198,20 @@ def measured(step: str, place: Path, each: int) -> dict[str, float]:
 
 
 STEPS = ("judge judged", "close one", "close two", "score", "compare", "show", "export")
+LOOPBACK = ("judge judged", "close judged")
 
 
-def figures(verdicts: int, each: int, steps: Sequence[str]) -> dict[str, dict[str, float]]:
+def figures(verdicts: int, each: int, steps: Sequence[str], *, loopback: bool) -> dict[str, dict[str, float]]:
     """The figures of all steps with so many verdicts."""
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         place = Path(folder) / "million"
         write_task(place, verdicts // each)
-        for step in ("build one", "build two", *steps):
-            found[step] = measured(step, place, each)
-            print(
-                f"{verdicts:>10,}  {step:10} {found[step]['cpu']:8.1f} CPU-s {found[step]['peak']:8.0f} MB", flush=True
-            )
+        server = stack.enter_context(looped_back(place)) if loopback else ""
+        for step in steps:
+            own = found[step] = measured(step, place, each, server)
+            rate = f"{verdicts / own['seconds']:8,.0f} calls/s" if server and step.startswith("judge") else ""
+            print(f"{verdicts:>10,}  {step:12} {own['cpu']:8.1f} CPU-s {own['peak']:8.0f} MB {rate}", flush=True)
     return found
 
 
@@ -212,14 +221,18 @@ def main() -> None:
     parser.add_argument("--verdicts", type=int, default=1_000_000)
     parser.add_argument("--each", type=int, default=100, help="verdicts on each question, a multiple of 10")
     parser.add_argument("--steps", default=",".join(STEPS))
+    parser.add_argument("--loopback", action="store_true", help="only judge, over HTTP, and close")
     parser.add_argument("--step", help=argparse.SUPPRESS)
+    parser.add_argument("--server", default="", help=argparse.SUPPRESS)
     parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
-        run_step(arguments.step, arguments.place, arguments.each)
+        run_step(arguments.step, arguments.place, arguments.each, arguments.server)
         return
-    steps = arguments.steps.split(",")
-    few, many = (figures(count, arguments.each, steps) for count in (FEW, arguments.verdicts))
+    steps = LOOPBACK if arguments.loopback else ("build one", "build two", *arguments.steps.split(","))
+    few, many = (
+        figures(count, arguments.each, steps, loopback=arguments.loopback) for count in (FEW, arguments.verdicts)
+    )
     for step in steps:
         grown = many[step]["peak"] - few[step]["peak"]
         print(f"{step}: {many[step]['cpu']:.1f} CPU-s, {grown:+,.0f} MB beyond {FEW:,} verdicts")

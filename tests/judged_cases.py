@@ -14,7 +14,7 @@ TASKS = (
     *("alpacaeval", "alpacaeval:order=both", "mtbench", "mtbench:mode=pairwise", "wildbench"),
     *("arenahard@v2.0", "arenahard@v0.1"),
 )
-SAID = {
+SAID: dict[str, tuple[str | float, ...]] = {
     "house_pairwise_label": (0.8, 0.3, 0.6, 0.0, 1.0),
     "house_rating": ("[[7]]", "[[4]]", "[[9]]", "[[1]]", "[[10]]"),
     "house_verdict": ("[[A]]", "[[C]]", "[[B]]", "[[B]]", "[[A]]"),
@@ -24,6 +24,7 @@ SAID = {
 """By judge: three replies, then the lowest and the highest; of pairs, for the answer shown first."""
 FIVE = ("[[A>B]]", "[[A=B]]", "[[B>A]]", "[[B>>A]]", "[[A>>B]]")
 """Those of Arena-Hard's judges, whose names are categories."""
+NOT_READ = Verdict(value=None, error="not read yet")
 UNREADABLE = Completion(text="Hm.", top_logprobs=((("Hm", -0.1),),))
 
 
@@ -36,6 +37,22 @@ def reply(case: Case, place: int) -> Completion:
         return Completion(text=said, finish_reason="stop")
     shares = {"A": said, "B": 1 - said}
     return Completion(text="A", top_logprobs=(tuple((label, math.log(s)) for label, s in shares.items() if s),))
+
+
+def judged(case: Case, judge: str, repeat: int, reply: Completion, verdict: Verdict = NOT_READ) -> Judgement:
+    """What a judge said of a case, as a run stores it."""
+    return Judgement(
+        case_id=case.id,
+        example_id=case.example.id,
+        judge=case.judge,
+        judge_model=judge,
+        answers=tuple(answer.model for answer in case.answers),
+        candidate=case.candidate,
+        turn=case.turn,
+        repeat=repeat,
+        verdict=verdict,
+        replies=(reply,),
+    )
 
 
 @dataclass(frozen=True)
@@ -70,18 +87,7 @@ class StarterSet:
     ) -> Scored:
         """Score what each judge says of each numbered case in each repeat."""
         judgements = [
-            Judgement(
-                case_id=case.id,
-                example_id=case.example.id,
-                judge=case.judge,
-                judge_model=judge,
-                answers=tuple(answer.model for answer in case.answers),
-                candidate=case.candidate,
-                turn=case.turn,
-                repeat=repeat,
-                verdict=Verdict(value=None, error="not read yet"),
-                replies=(said(case, number, judge, repeat),),
-            )
+            judged(case, judge, repeat, said(case, number, judge, repeat))
             for number, case in enumerate(self.cases)
             for judge in judges
             for repeat in range(repeats)
