@@ -7,19 +7,20 @@ the majority) and the mean without each member. Who sits on a panel is settled i
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from itertools import chain, combinations
 from math import fsum
 from operator import attrgetter, eq
 from statistics import fmean, median, pstdev
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from msgspec import Struct
 
-from judgebench.codec import encode
 from judgebench.judges.lean import LeanJudgements
 from judgebench.records import ExampleScore, Judgement, Score
+
+if TYPE_CHECKING:
+    from judgebench.judges.score_columns import ScoreColumns  # needs numpy, which listing the tasks does not
 
 Summarise = Callable[[Sequence[ExampleScore]], list[Score]]
 Fold = Callable[[Sequence["Member"]], list[ExampleScore]]
@@ -32,25 +33,30 @@ class Member(Struct, frozen=True):
     """One judge model, or one repeat of it, with its example scores."""
 
     name: str
-    scores: list[ExampleScore]
+    scores: Collection[ExampleScore]
     judge: str = ""
     """The judge model."""
 
 
-class SharedCovariates:
-    """Lets the example scores of several members share their covariates, which are most of their size."""
+MANY = 64
+"""From so many example scores on, a member's are kept as columns; fewer are folded faster as they are."""
+
+
+class KeptScores:
+    """Keeps the example scores of several members, and what is the same in them once."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, dict[str, float | str | None]] = {}
-        """By a digest of the example and of what is known of it, which is smaller than these."""
+        self._first: Collection[ExampleScore] | None = None
 
-    def of(self, rows: Sequence[ExampleScore]) -> list[ExampleScore]:
-        """The same example scores, with covariates that were seen before of the same example."""
-        return [msgspec.structs.replace(row, covariates=self._shared(row)) for row in rows]
+    def of(self, rows: list[ExampleScore]) -> Collection[ExampleScore]:
+        """The same example scores."""
+        if len(rows) < MANY:
+            return rows
+        from judgebench.judges.score_columns import ScoreColumns
 
-    def _shared(self, row: ExampleScore) -> dict[str, float | str | None]:
-        digest = blake2b(encode((row.example_id, row.covariates)), digest_size=16).digest()
-        return self._known.setdefault(digest, row.covariates)
+        kept = ScoreColumns(rows, self._first if isinstance(self._first, ScoreColumns) else None)
+        self._first = kept if self._first is None else self._first
+        return kept
 
 
 def panel_members(judgements: Collection[Judgement]) -> dict[str, Iterable[Judgement]]:
@@ -96,12 +102,12 @@ def _judges_by_name(seats: Mapping[str, Sequence[tuple[str, int]]]) -> dict[str,
 
 def mean_of(members: Sequence[Member]) -> list[ExampleScore]:
     """Average example scores, by weight, over the members that have a value."""
-    return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean)
+    return list(members[0].scores) if len(members) == 1 else _fold(members, _weighted_mean)
 
 
 def mean_with_covariates(members: Sequence[Member]) -> list[ExampleScore]:
     """The same, and the covariates averaged likewise: metrics are computed from them, too."""
-    return members[0].scores if len(members) == 1 else _fold(members, _weighted_mean, covariates=True)
+    return list(members[0].scores) if len(members) == 1 else _fold(members, _weighted_mean, covariates=True)
 
 
 def with_panel(
@@ -113,7 +119,7 @@ def with_panel(
     rules know no mean over judges, so the score of several has no upstream number unless their verdicts are pooled.
     """
     pooled = fold not in (mean_of, mean_with_covariates)
-    whole = {member.name: [s for s in summarise(member.scores) if s.group is None] for member in members}
+    whole = {member.name: [s for s in summarise(list(member.scores)) if s.group is None] for member in members}
     apart = {name: {s.metric: s.value for s in own} for name, own in whole.items()}
     agreement = _agreement(members)
     extended = []
@@ -143,50 +149,57 @@ def _foldings(members: Sequence[Member], fold: Fold) -> Iterator[tuple[str, list
 
 def _fold(members: Sequence[Member], fold: FoldNumbers, *, covariates: bool = False) -> list[ExampleScore]:
     """Fold the members' values, where they have one, into one score per example and metric."""
-    folded = []
-    for those in _alike(members):
-        valued = [scored for scored in those if scored.value is not None] or those
-        values, weights = _values(valued), [scored.weight for scored in valued]
-        given = None if weights.count(1.0) == len(weights) else weights
-        folded.append(
-            msgspec.structs.replace(
-                those[0],
-                value=fold(values, given) if values else None,
-                weight=1.0 if given is None else fmean(given),
-                covariates=_covariates(valued, given, fold) if covariates else those[0].covariates,
-            )
-        )
-    return folded
+    one = partial(_fold_row, fold=fold, covariates=covariates)
+    columns = _columns(members)
+    if columns is None:
+        return list(map(one, _alike(members)))
+    from judgebench.judges.score_columns import folded, means, medians
+
+    numbers = medians if fold is _median else means
+    return folded(columns, numbers, partial(_fold_cells, weights=None, fold=fold), one, covariates=covariates)
 
 
-def _covariates(
+def _columns(members: Sequence[Member]) -> "list[ScoreColumns] | None":
+    """The members' columns, if all of them are kept so, and are in step."""
+    if any(isinstance(member.scores, list) for member in members):
+        return None
+    from judgebench.judges.score_columns import in_step
+
+    return in_step([member.scores for member in members])
+
+
+def _fold_row(those: Sequence[ExampleScore], *, fold: FoldNumbers, covariates: bool) -> ExampleScore:
+    valued = [scored for scored in those if scored.value is not None] or those
+    values, weights = _values(valued), [scored.weight for scored in valued]
+    given = None if weights.count(1.0) == len(weights) else weights
+    return msgspec.structs.replace(
+        those[0],
+        value=fold(values, given) if values else None,
+        weight=1.0 if given is None else fmean(given),
+        covariates=_fold_covariates(valued, given, fold) if covariates else those[0].covariates,
+    )
+
+
+def _fold_covariates(
     scores: Sequence[ExampleScore], weights: Sequence[float] | None, fold: FoldNumbers
 ) -> dict[str, float | str | None]:
-    """Fold the covariates that are numbers; of texts, such as labels, the one of most members counts, of several such
-    the first member's.
+    given = [scored.covariates for scored in scores]
+    names = dict.fromkeys(chain.from_iterable(given))
+    return {name: _fold_cells([own.get(name) for own in given], weights, fold) for name in names}
+
+
+def _fold_cells(
+    values: Sequence[float | str | None], weights: Sequence[float] | None, fold: FoldNumbers
+) -> float | str | None:
+    """Fold what members know under one name, where it is a number; of texts, such as labels, the one of most members
+    counts, of several such the first member's.
     """
-    found: dict[str, float | str | None] = {}
-    for name, values in _columns([scored.covariates for scored in scores]):
-        if _TEXT_OR_NONE.isdisjoint(map(type, values)):
-            found[name] = fold(cast("list[float]", values), weights)
-            continue
-        pairs = zip(values, weights or [1.0] * len(values), strict=True)
-        numbers = [(value, weight) for value, weight in pairs if value is not None and not isinstance(value, str)]
-        texts = [value for value in values if value is not None]
-        found[name] = fold(*zip(*numbers, strict=True)) if numbers else max(texts, key=texts.count, default=None)
-    return found
-
-
-def _columns(
-    given: Sequence[Mapping[str, float | str | None]],
-) -> Iterable[tuple[str, Sequence[float | str | None]]]:
-    """What each has under each name; ``None`` where it has nothing."""
-    # Most are one mapping and the same (SharedCovariates), and all have the same names.
-    different = {id(own): own for own in given}.values()
-    names = dict.fromkeys(chain.from_iterable(different))
-    if all(list(own) == list(names) for own in different):
-        return zip(names, zip(*(own.values() for own in given), strict=True), strict=True)
-    return ((name, [own.get(name) for own in given]) for name in names)
+    if _TEXT_OR_NONE.isdisjoint(map(type, values)):
+        return fold(cast("Sequence[float]", values), weights)
+    pairs = zip(values, weights or [1.0] * len(values), strict=True)
+    numbers = [(value, weight) for value, weight in pairs if value is not None and not isinstance(value, str)]
+    texts = [value for value in values if value is not None]
+    return fold(*zip(*numbers, strict=True)) if numbers else max(texts, key=texts.count, default=None)
 
 
 _TEXT_OR_NONE = frozenset((str, type(None)))
@@ -203,7 +216,7 @@ def _alike(members: Sequence[Member]) -> Iterable[Sequence[ExampleScore]]:
     return found.values()
 
 
-def _in_step(rows: Sequence[Sequence[ExampleScore]]) -> bool:
+def _in_step(rows: Sequence[Collection[ExampleScore]]) -> bool:
     """Whether all have the same example scores in the same order, each once."""
     names = list(map(_NAMES, rows[0]))
     return len(set(names)) == len(names) and all(
@@ -218,6 +231,16 @@ def _values(scores: Sequence[ExampleScore]) -> list[float]:
     return [scored.value for scored in scores if scored.value is not None]
 
 
+def _values_by_row(members: Sequence[Member]) -> Iterable[list[float]]:
+    """The members' values of each example and metric, where they have one."""
+    columns = _columns(members)
+    if columns is None:
+        return map(_values, _alike(members))
+    from judgebench.judges.score_columns import values_by_row
+
+    return values_by_row(columns)
+
+
 def _weighted_mean(values: Sequence[float], weights: Sequence[float] | None) -> float:
     return fsum(values) / len(values) if weights is None else fmean(values, weights=weights)
 
@@ -229,8 +252,8 @@ def _median(values: Sequence[float], weights: Sequence[float] | None) -> float:
 def _agreement(members: Sequence[Member]) -> float | None:
     """Return how often two members agree on an example: equal values or, for shares of a win, the same winner."""
     agreeing = pairs = 0
-    for those in _alike(members):
-        counts = Counter(_values(those))
+    for values in _values_by_row(members):
+        counts = Counter(values)
         many = counts.total()
         pairs += many * (many - 1) // 2
         agreeing += sum(count * (count - 1) // 2 for count in counts.values())

@@ -17,8 +17,8 @@ from judgebench.data.prompts import fill
 from judgebench.judges import Judge, next_step
 from judgebench.judges.panel import (
     Fold,
+    KeptScores,
     Member,
-    SharedCovariates,
     judges_by_member,
     mean_of,
     mean_with_covariates,
@@ -354,10 +354,10 @@ def fold_members(
 ) -> tuple[list[Member], list[ExampleScore], Fold]:
     """Return the panel's members with their example scores, the panel's example scores, and the fold that made them."""
     by_member = task.by_member(judgements) or {"": ()}
-    judges, sharing = judges_by_member(judgements), SharedCovariates()
+    judges, kept = judges_by_member(judgements), KeptScores()
     scored = ((name, task.score(data, generations, own)) for name, own in by_member.items())
     members = [
-        Member(name, sharing.of(rows) if len(by_member) > 1 else rows, judges.get(name, "")) for name, rows in scored
+        Member(name, kept.of(rows) if len(by_member) > 1 else rows, judges.get(name, "")) for name, rows in scored
     ]
 
     def pooled(some: Sequence[Member]) -> list[ExampleScore]:

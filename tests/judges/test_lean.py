@@ -3,11 +3,10 @@
 import tracemalloc
 
 import msgspec
-import pytest
 
 from judgebench.judges.lean import LeanJudgements
-from judgebench.judges.panel import SharedCovariates, panel_members
-from judgebench.records import Completion, ExampleScore, Judgement, Usage, Verdict
+from judgebench.judges.panel import panel_members
+from judgebench.records import Completion, Judgement, Usage, Verdict
 
 VERDICTS = (
     Verdict(value=1.0, label="A"),
@@ -72,19 +71,3 @@ def test_a_judgement_takes_a_few_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert size / len(kept) < 48
-
-
-@pytest.mark.parametrize("other", [{"length": 12}, {"more": 1.0, "length": 12.0}, {"length": 13.0, "more": 1.0}])
-def test_only_the_same_covariates_are_shared(other: dict[str, float | str | None]) -> None:
-    """Numbers of another type, and names in another order, would be written otherwise."""
-
-    def row(covariates: dict[str, float | str | None]) -> ExampleScore:
-        return ExampleScore(example_id="e", metric="wins", value=1.0, covariates=covariates)
-
-    sharing = SharedCovariates()
-    (first,), (same,), (apart,) = (
-        sharing.of([row(own)]) for own in ({"length": 12.0, "more": 1.0}, {"length": 12.0, "more": 1.0}, other)
-    )
-    assert same.covariates is first.covariates
-    assert list(apart.covariates.items()) == list(other.items())
-    assert apart.covariates is not first.covariates
