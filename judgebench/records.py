@@ -122,7 +122,7 @@ class Completion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     @property
     def failed(self) -> bool:
         """Whether there is no answer: no reply, or one that broke off (earlier versions stored those)."""
-        return self.error is not None or self.finish_reason not in (None, *ENDINGS)
+        return self.error is not None or (self.finish_reason is not None and self.finish_reason not in ENDINGS)
 
     @property
     def paid(self) -> Usage:
@@ -271,7 +271,7 @@ class Judgement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def failed(self) -> bool:
         """Whether no reply arrived (as opposed to one that could not be read). A re-run asks again."""
-        return self.reply is not None and self.reply.failed
+        return bool(self.replies) and self.replies[-1].failed
 
 
 # Not tracked by the garbage collector, which would take as long as reading 100,000 of them; they form no cycles.

@@ -10,6 +10,7 @@ a reply that was cut off while thinking as if it were an answer.)
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 
@@ -47,10 +48,15 @@ class Thinking:
     tags: tuple[tuple[str, str], ...] = ()
     """Pairs that the user named in addition to :data:`TAGS`."""
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """All pairs; the user's come first."""
         return (*self.tags, *TAGS)
+
+    @cached_property
+    def openings(self) -> tuple[str, ...]:
+        """The opening tags of all pairs."""
+        return tuple(opening for opening, _ in self.pairs)
 
 
 AUTO = Thinking()
@@ -170,6 +176,8 @@ def _channels(text: str) -> SplitReply | None:
 def _opened(text: str, how: Thinking) -> SplitReply | None:
     """Split a reply that begins with an opening tag; ``None`` if it does not."""
     begun = text.lstrip()
+    if not begun.startswith(how.openings):  # as nearly all replies
+        return None
     for opening, closing in how.pairs:
         if begun.startswith(opening):
             thinking, closed, after = begun.removeprefix(opening).partition(closing)

@@ -91,6 +91,12 @@ class LeanJudgements(Collection[Judgement]):
         """The examples that are judged."""
         return {example_id for _, example_id in self._cases}
 
+    @property
+    def unread(self) -> list[Judgement]:
+        """The judgements with a reply and without a verdict."""
+        valueless = [place for place, verdict in self._other.items() if verdict.value is None]
+        return [self.at(place) for place in valueless if place not in self._failed]
+
     def of(self, wanted: Callable[[Judgement], bool]) -> Iterable[Judgement]:
         """The judgements of the seats that ``wanted`` says, to be looked at as often as one likes."""
         return _Part(self, frozenset(code for code, kind in enumerate(self._kinds) if wanted(kind)))

@@ -209,8 +209,8 @@ def _adjusted(
 
 
 T = TypeVar("T")
-Styles = Mapping[str, Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]]
-"""Style counts by example and by baseline model: those of the candidate's answer and of the baseline's."""
+Pairs = Mapping[str, Mapping[str, tuple[str, str]]]
+"""Texts by example and by baseline model: the candidate's answer and the baseline's."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,8 @@ class Scored:
     scores: list[Score]
     rows: list[ExampleScore]
     """Example scores; with several judge models or repeats, those of the panel."""
-    styles: Styles
+    pairs: Pairs
+    """The texts whose style is counted when the example scores are written."""
     counts: dict[str, int]
     """How the cases ended, as numbers of cases."""
 
@@ -270,7 +271,7 @@ def score(
     absent = sum(example.id not in answered for example in data.examples)
     counts.update(map(checked_as, verified))
     begun = {"examples": len(data.examples), "without_answer": absent, **dict.fromkeys(ENDS, 0)}
-    return Scored(scores, rows, rereading.styles, begun | counts)
+    return Scored(scores, rows, rereading.pairs, begun | counts)
 
 
 CHECKS_AT_ONCE = 4096
@@ -321,7 +322,7 @@ class _Rereading:
         self._task, self._data, self._verdicts_each, self._thinking = task, data, verdicts_each, thinking
         self.judgements = LeanJudgements()
         self.counts: Counter[str] = Counter()
-        self.styles: dict[str, dict[str, tuple[dict[str, float], dict[str, float]]]] = {}
+        self.pairs: dict[str, dict[str, tuple[str, str]]] = {}
         self._missing: Counter[tuple[str, frozenset[str]]] = Counter()
         self._held: set[tuple[str, frozenset[str]]] = set()
 
@@ -331,7 +332,7 @@ class _Rereading:
         if generation is not None and not generation.error:
             cases = {case.id: case for case in self._task.cases(self._data, generation)}
             if self._task.pairwise_metrics:
-                self.styles[generation.example_id] = _styles_of(cases.values())
+                self.pairs[generation.example_id] = _texts_of(cases.values())
         left = {case.id: self._verdicts_each.get(case.judge, 0) for case in cases.values()}
         for judgement in judgements:
             verdict = read_again(self._data, cases.get(judgement.case_id), judgement, self._thinking)
@@ -444,15 +445,15 @@ def _with_styles(task: Task, scored: Scored) -> Iterator[ExampleScore]:
     """
     for row in scored.rows:
         if any(fnmatchcase(row.metric, pattern) for pattern in task.pairwise_metrics):
-            styles = _style_covariates(row, scored.styles.get(row.example_id, {}))
+            styles = _style_covariates(row, scored.pairs.get(row.example_id, {}))
             yield msgspec.structs.replace(row, covariates={**styles, **row.covariates})
         else:
             yield row
 
 
-def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
-    """Count the style of the two answers of each pair, by the model of the second."""
-    texts = {
+def _texts_of(cases: Iterable[Case]) -> dict[str, tuple[str, str]]:
+    """The two answers of each pair, by the model of the second."""
+    return {
         case.answers[1 - case.candidate].model: (
             case.answers[case.candidate].text,
             case.answers[1 - case.candidate].text,
@@ -460,17 +461,14 @@ def _styles_of(cases: Iterable[Case]) -> dict[str, tuple[dict[str, float], dict[
         for case in cases
         if len(case.answers) == 2
     }
-    return {model: (style_counts(own), style_counts(other)) for model, (own, other) in texts.items()}
 
 
-def _style_covariates(
-    row: ExampleScore, styles: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]]
-) -> dict[str, float]:
+def _style_covariates(row: ExampleScore, texts: Mapping[str, tuple[str, str]]) -> dict[str, float]:
     # Of several baselines, the one in the name of the example score.
-    named = [both for model, both in styles.items() if len(styles) == 1 or model in row.metric.split(":")]
+    named = [both for model, both in texts.items() if len(texts) == 1 or model in row.metric.split(":")]
     if len(named) != 1:
         return {}
-    own, other = named[0]
+    own, other = map(style_counts, named[0])
     # A task that counts Markdown by its own rules may still lack the length, as without its tokeniser.
     counted = sum(f"baseline_{name}" in row.covariates for name in row.covariates)
     wanted = ("length",) if counted > 1 else tuple(own)

@@ -4,11 +4,12 @@ The verdicts that could not be read are put at either end of what their judge ca
 for plain means the bounds are exact, for a fit (length control, Bradley-Terry) each end is fitted anew.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from judgebench.judges import Judge
+from judgebench.judges.lean import LeanJudgements
 from judgebench.records import Judgement, Score, Verdict
 from judgebench.task import Task, TaskData
 
@@ -26,7 +27,7 @@ def is_unread(judgement: Judgement) -> bool:
 
 def with_bounds(
     scores: Sequence[Score],
-    judgements: Collection[Judgement],
+    judgements: LeanJudgements,
     task: Task,
     data: TaskData,
     made: Callable[[Iterable[Judgement]], Iterable[Score]],
@@ -35,7 +36,7 @@ def with_bounds(
 
     Nothing is added if a judge is among them of which it is not known what it can say.
     """
-    unread = [judgement for judgement in judgements if is_unread(judgement)]
+    unread = judgements.unread
     ends = _ends(task, data, unread)
     if not unread or ends is None:
         return list(scores)
