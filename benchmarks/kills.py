@@ -29,11 +29,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.batch_kills import SUMS, started  # noqa: E402
 from judgebench.models.call_store import CallStore  # noqa: E402
 from judgebench.run.folder import RunFolder  # noqa: E402
 from tests.servers.launch import odd_server  # noqa: E402
 
-SUMS = ROOT / "tests" / "fixtures" / "sums" / "task.py"
 CALL_USD = 0.03
 """Of 30 tokens at 1,000 USD a million."""
 
@@ -71,17 +71,7 @@ def campaign(kills: int, items: int, concurrency: int, seed: int) -> dict[str, o
         done = refused = 0
         while done < kills:
             commands = [arguments(server.port, run, items, budget, concurrency) for run in (*runs, runs[0])]
-            processes = [
-                subprocess.Popen(
-                    command,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    env=environment,
-                    start_new_session=True,
-                )
-                for command in commands
-            ]
+            processes = started(commands, environment)
             time.sleep(rng.uniform(1.0, 4.0))
             rng.shuffle(processes)
             for process in processes:

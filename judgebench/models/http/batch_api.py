@@ -7,6 +7,7 @@ whose key it names.
 
 import itertools
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -118,6 +119,58 @@ def serves_batches(endpoint: Endpoint) -> bool:
     return True
 
 
+class _SdkBatches(BatchApi):
+    """What both vendors' SDKs have in common."""
+
+    package: ClassVar[str]
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    @property
+    @abstractmethod
+    def _batches(self) -> Any:
+        """The part of the SDK's client that is about batches."""
+
+    @abstractmethod
+    def _seen(self, batch: Any) -> Seen:
+        """A batch as the SDK gives it."""
+
+    def look(self, batch_id: str) -> Seen:
+        """Retrieve the batch."""
+        with self._calling():
+            return self._seen(self._batches.retrieve(batch_id))
+
+    def cancel(self, batch_id: str) -> None:
+        """Cancel the batch."""
+        with self._calling():
+            self._batches.cancel(batch_id)
+
+    def list_one(self) -> None:
+        """Ask for a page of the list."""
+        with self._calling():
+            self._batches.list(limit=1)
+
+    @property
+    def _reached(self) -> dict[str, Any]:
+        """Where and how patiently the SDK's client calls; when to try again is up to us."""
+        endpoint = self._endpoint
+        return {
+            "base_url": endpoint.base_url,
+            "max_retries": 0,
+            "timeout": endpoint.timeout_seconds,
+            "default_query": endpoint.query,
+        }
+
+    def _text(self, value: Any) -> str:
+        return _text(value, self._endpoint)
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        with _calling(self._endpoint, self.package):
+            yield
+
+
 class _Response(Struct):
     status_code: int = 0
     body: msgspec.Raw = msgspec.Raw(b"null")
@@ -129,19 +182,20 @@ class _FileLine(Struct):
     error: Any = None
 
 
-class FileBatches(BatchApi):
+class FileBatches(_SdkBatches):
     """OpenAI's protocol, which other servers speak too: a file of calls, and files of results.
 
     A batch carries our token as metadata; the file's id, which is written down before, tells it from others where a
     server drops metadata.
     """
 
+    package = "openai"
     most_calls = 50_000
     most_bytes = 100_000_000
     """What Groq takes; OpenAI takes twice as much."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._lines = msgspec.json.Decoder(_FileLine)
 
     @cached_property
@@ -149,14 +203,11 @@ class FileBatches(BatchApi):
         from openai import Omit, OpenAI
 
         headers: dict[str, Any] = {"Authorization": Omit(), **_headers(self._endpoint)}
-        return OpenAI(
-            api_key="in the headers",
-            base_url=self._endpoint.base_url,
-            max_retries=0,
-            timeout=self._endpoint.timeout_seconds,
-            default_headers=headers,
-            default_query=self._endpoint.query,
-        )
+        return OpenAI(api_key="in the headers", default_headers=headers, **self._reached)
+
+    @property
+    def _batches(self) -> Any:
+        return self._client.batches
 
     def line(self, key: bytes, body: bytes) -> bytes:
         """A line of the file."""
@@ -176,7 +227,7 @@ class FileBatches(BatchApi):
     def submit(self, batch: Batch, place: str, lines: Callable[[], Iterable[bytes]]) -> Seen:
         """Begin a batch over the uploaded file."""
         with self._calling():
-            made = self._client.batches.create(
+            made = self._batches.create(
                 input_file_id=place,
                 endpoint=f"/v1/{self._endpoint.wire.path}",
                 completion_window=WINDOW,
@@ -188,7 +239,7 @@ class FileBatches(BatchApi):
         """Look for our token or file among the batches since then."""
         since, seen = batch.created - CLOCKS_APART_SECONDS, set[str]()
         with self._calling():
-            for other in self._client.batches.list(limit=100):
+            for other in self._batches.list(limit=100):
                 # A server that knows no pages, such as Groq's, gives the same list as the next one, without end.
                 if (other.created_at or since) < since or other.id in seen:
                     return None
@@ -198,27 +249,12 @@ class FileBatches(BatchApi):
                     return self._seen(other)
         return None
 
-    def look(self, batch_id: str) -> Seen:
-        """Retrieve the batch."""
-        with self._calling():
-            return self._seen(self._client.batches.retrieve(batch_id))
-
     def results(self, seen: Seen) -> Iterator[Fetched]:
         """The lines of the files of replies and of errors."""
         for file in seen.files:
             with self._calling(), self._client.files.with_streaming_response.content(file) as response:
                 for data in lines_of(response.iter_bytes()):
                     yield from self._fetched(data)
-
-    def cancel(self, batch_id: str) -> None:
-        """Cancel the batch."""
-        with self._calling():
-            self._client.batches.cancel(batch_id)
-
-    def list_one(self) -> None:
-        """Ask for a page of the list."""
-        with self._calling():
-            self._client.batches.list(limit=1)
 
     def _fetched(self, data: bytes) -> Iterator[Fetched]:
         try:
@@ -247,14 +283,6 @@ class FileBatches(BatchApi):
             files=tuple(file for file in (batch.output_file_id, batch.error_file_id) if file),
         )
 
-    def _text(self, value: Any) -> str:
-        return _text(value, self._endpoint)
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        with _calling(self._endpoint, "openai"):
-            yield
-
 
 class _Result(Struct):
     type: str
@@ -267,19 +295,20 @@ class _ResultLine(Struct):
     result: _Result
 
 
-class MessageBatches(BatchApi):
+class MessageBatches(_SdkBatches):
     """Anthropic's protocol: the calls themselves are sent, and results come as one stream.
 
     It has no place for our token. A batch whose submission is in doubt is known by its calls, once it has ended; until
     then a batch of the same size from the same time may be it.
     """
 
+    package = "anthropic"
     most_calls = 100_000
     most_bytes = 64_000_000
     """A quarter of what the vendor takes, because the SDK builds the body in memory."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint)
         self._lines = msgspec.json.Decoder(_ResultLine)
 
     @cached_property
@@ -290,14 +319,11 @@ class MessageBatches(BatchApi):
         key = headers.pop("x-api-key", None)
         if key is None:
             headers["X-Api-Key"] = Omit()
-        return Anthropic(
-            api_key=key or "none",
-            base_url=self._endpoint.base_url,
-            max_retries=0,
-            timeout=self._endpoint.timeout_seconds,
-            default_headers=headers,
-            default_query=self._endpoint.query,
-        )
+        return Anthropic(api_key=key or "none", default_headers=headers, **self._reached)
+
+    @property
+    def _batches(self) -> Any:
+        return self._client.messages.batches
 
     def line(self, key: bytes, body: bytes) -> bytes:
         """An element of the list of calls."""
@@ -310,14 +336,14 @@ class MessageBatches(BatchApi):
     def submit(self, batch: Batch, place: str, lines: Callable[[], Iterable[bytes]]) -> Seen:
         """Send the calls."""
         with self._calling():
-            return self._seen(self._client.messages.batches.create(requests=list(map(msgspec.json.decode, lines()))))
+            return self._seen(self._batches.create(requests=list(map(msgspec.json.decode, lines()))))
 
     def find(self, batch: Batch, keys: Collection[bytes], known: Collection[str]) -> Seen | None:
         """Look for a batch with as many calls since then, and compare the calls."""
         since = batch.created - CLOCKS_APART_SECONDS
         undecided = False
         with self._calling():
-            for other in self._client.messages.batches.list(limit=100):
+            for other in self._batches.list(limit=100):
                 if other.created_at.timestamp() < since:
                     break
                 counts = other.request_counts
@@ -334,11 +360,6 @@ class MessageBatches(BatchApi):
             raise Undecided
         return None
 
-    def look(self, batch_id: str) -> Seen:
-        """Retrieve the batch."""
-        with self._calling():
-            return self._seen(self._client.messages.batches.retrieve(batch_id))
-
     def results(self, seen: Seen) -> Iterator[Fetched]:
         """The lines of the stream."""
         for place in seen.files:
@@ -348,19 +369,9 @@ class MessageBatches(BatchApi):
                     f"Could not fetch the batch {seen.batch_id}: {self._endpoint.address} says that its results lie at "
                     f"{self._endpoint.redacted(str(URL(place).host))}, and the key is not for that host."
                 )
-        with self._calling(), self._client.messages.batches.with_streaming_response.results(seen.batch_id) as response:
+        with self._calling(), self._batches.with_streaming_response.results(seen.batch_id) as response:
             for data in lines_of(response.iter_bytes()):
                 yield from self._fetched(data)
-
-    def cancel(self, batch_id: str) -> None:
-        """Cancel the batch."""
-        with self._calling():
-            self._client.messages.batches.cancel(batch_id)
-
-    def list_one(self) -> None:
-        """Ask for a page of the list."""
-        with self._calling():
-            self._client.messages.batches.list(limit=1)
 
     def _fetched(self, data: bytes) -> Iterator[Fetched]:
         try:
@@ -387,14 +398,6 @@ class MessageBatches(BatchApi):
             failed=sum(map(_count, (counts.errored, counts.canceled, counts.expired))),
             files=(batch.results_url,) if batch.results_url else (),
         )
-
-    def _text(self, value: Any) -> str:
-        return _text(value, self._endpoint)
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        with _calling(self._endpoint, "anthropic"):
-            yield
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[bytes]:
