@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from judgebench.cli.rendering import show
-from judgebench.display import printable, shortened
+from judgebench.display import counted, printable, shortened
 from judgebench.exchange.sheets import Cell, Sheet, figures, words
 
 if TYPE_CHECKING:
@@ -163,6 +163,8 @@ def _about_the_numbers(dry_run: "DryRun") -> Iterator[str]:
     if not total.calls:
         yield "every reply is here already: the run would ask nothing"
         return
+    if repeated := sum(stage.repeated for stage in dry_run.stages):
+        yield f"{counted(repeated, 'call')} would repeat another of this command word for word; each is made once"
     paid = sum(stage.calls for stage in dry_run.stages if stage.usd_high != 0)
     if 0 < paid < total.calls:
         yield f"{paid:,} of the {total.calls:,} calls are paid for; {total.calls - paid:,} go to models that are free"

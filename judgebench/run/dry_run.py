@@ -37,6 +37,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """To be made; with ``--stop-when``, the most there can be."""
     cached: int
     """Whose reply is in the call store, or is bought by an earlier stage or run of the command."""
+    repeated: int
+    """Of the cached: the same call as another of the command, made once."""
     kept: int
     """Whose result is in the run folder that the run would continue."""
     prompt_tokens: int
@@ -166,6 +168,7 @@ class _Forecast:
             examples=self.played.examples,
             calls=len(tally.missing),
             cached=len(tally.stored) + tally.shared,
+            repeated=tally.shared,
             kept=tally.kept,
             prompt_tokens=round(self.tokens.prompt.likely),
             completion_tokens=round(self.tokens.completion.likely),
