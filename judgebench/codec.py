@@ -5,6 +5,7 @@ It also replaces and sorts files atomically. It does not know what the records m
 
 import hashlib
 import heapq
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,9 +80,27 @@ def decode_json(data: bytes, kind: Any) -> Any:
             raise ValueError(f"it is nested more than {DEEPEST} levels deep")
         return msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(json_fault(error, data)) from error
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def json_fault(error: msgspec.DecodeError, data: bytes) -> str:
+    """Say what is wrong with a JSON text, and in which of its lines.
+
+    >>> try:
+    ...     msgspec.json.decode(text := b'{"a": 1,\\n "b": [2')
+    ... except msgspec.DecodeError as error:
+    ...     json_fault(error, text)
+    'it ends in line 2, where a quote or a bracket is still open'
+    """
+    if "truncated" in str(error):
+        last = data.rstrip().count(b"\n") + 1
+        return f"it ends in line {last}, where a quote or a bracket is still open" if data.strip() else "it is empty"
+    if place := re.search(r"\(byte (\d+)\)", str(error)):
+        line = data.count(b"\n", 0, int(place[1])) + 1
+        return str(error).replace(place[0], f"(line {line}, byte {place[1]})")
+    return str(error)
 
 
 def read_json(path: Path, kind: Any, limit: int = DOCUMENT_BYTES) -> Any:

@@ -420,6 +420,8 @@ class _Reader:
         except msgspec.DecodeError as error:
             place = re.search(r"\(byte (\d+)\)", str(error))
             offset, problem = int(place[1]) if place else len(data.rstrip()), str(error)
+            if not place and data.strip():
+                problem = "it ends where a quote or a bracket is still open"
         if not path.name.removesuffix(".gz").endswith(READABLE):
             problem += f"; a file is read as JSON unless its name ends in one of {', '.join(READABLE[2:])}"
         raise RecordError(path, first_line + data.count(b"\n", 0, offset), f"not valid JSON: {problem}")
