@@ -55,8 +55,8 @@ def _beside_the_numbers(check: Check) -> Iterator[str]:
         yield effort(check.sequential, decided=check.verdict != "INCONCLUSIVE")
     if check.equal_items:
         yield (
-            "all items differ by the same, for which `compare` has no interval: this one is what items that differ "
-            "otherwise could hide among so many"
+            "every item differs by the same amount, so their spread gives no interval and `compare` has none; this "
+            f"one covers what {check.n:,} such items cannot rule out"
         )
     if check.reason is not None:
         yield check.reason

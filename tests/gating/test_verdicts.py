@@ -149,7 +149,7 @@ def test_the_same_run_passes_where_there_are_enough_items(tmp_path: Path) -> Non
     found, check = verdict(tmp_path / "many", *changed(300, 0), drop(1.0))
     assert found.verdict == "PASS"
     assert check.low == pytest.approx(-100 * (1 - 0.05 ** (1 / 300)))
-    assert "all items differ by the same, for which `compare` has no interval" in sentence(check)
+    assert "every item differs by the same amount, so their spread gives no interval" in sentence(check)
     found, check = verdict(tmp_path / "few", *changed(40, 0), drop(1.0))
     assert found.verdict == "INCONCLUSIVE"
     assert check.n_to_decide == 299
