@@ -1,7 +1,7 @@
 """``compare``: runs on the same items, item by item."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -118,18 +118,35 @@ def compare(
         show(
             form,
             found,
-            lambda: _sheets(
-                found,
-                relative=relative,
-                terminal=form == "rich",
-                links=links,
-                # A paper has one table unless it asks for the other one's columns.
-                ranked=form != "latex" or "rank" in layout.columns,
+            lambda: (_for_paper if form == "latex" else list)(
+                _sheets(
+                    found,
+                    relative=relative,
+                    terminal=form == "rich",
+                    links=links,
+                    # A paper has one table unless it asks for the other one's columns.
+                    ranked=form != "latex" or "rank" in layout.columns,
+                )
             ),
             lambda: _flat(found),
             layout=layout,
             rest=rest,
         )
+
+
+def _for_paper(sheets: Iterable[Sheet]) -> list[Sheet]:
+    """The sheets without what a paper does not print unless it is asked for: a second measure of the difference, and
+    p-values that are not adjusted. What is left fits a column of text.
+    """
+
+    def narrowed(sheet: Sheet) -> Sheet:
+        names = sheet.names
+        left_out = {"gain"} if "gain" in names else {"difference"} if "gain, %" in names else set()
+        left_out |= {"p"} if any(name.startswith("p (") for name in names) else {"p adjusted"}
+        columns = (replace(column, further=column.further or column.name in left_out) for column in sheet.columns)
+        return replace(sheet, columns=tuple(columns))
+
+    return list(map(narrowed, sheets))
 
 
 def _sheets(

@@ -345,13 +345,26 @@ def latex_of(sheet: Sheet) -> str:
     lines += [rf"\label{{{sheet.label}}}"] if sheet.label else []
     places = "".join("l" if column.words else "r" for column in sheet.columns)
     lines += [rf"\begin{{tabular}}{{{places}}}", r"\toprule", joined(map(latex, sheet.names)), r"\midrule"]
-    lines += [*(joined(map(_latex_cell, row)) for row in sheet.rows), r"\bottomrule", r"\end{tabular}"]
+    uneven = any(_uneven(cell) for row in sheet.rows for cell in row)
+    lines += [
+        *(joined(_latex_cell(cell, uneven=uneven) for cell in row) for row in sheet.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
     lines += [r"\footnotesize"] if sheet.lines else []
     lines += [rf"\par {latex(line)}" for line in sheet.lines]
     return "\n".join([*lines, r"\end{table}", *(f"% {printable(line)}" for line in comments), ""])
 
 
-def _latex_cell(value: Cell) -> str:
+def _uneven(value: Cell) -> bool:
+    """Whether an interval behind a figure reaches further on one side, so that no ± can stand for it."""
+    if not isinstance(value, Figure) or value.style.intervals not in ("pm", "subscript"):
+        return False
+    return value.margins is not None and value.margins[0] != value.margins[1]
+
+
+def _latex_cell(value: Cell, *, uneven: bool = False) -> str:
+    """A cell for LaTeX. Where any interval of a table is ``uneven``, all are written as that one."""
     if isinstance(value, Inner):
         return rf"\quad {latex(value.name.replace('=', ': ', 1))}"
     if isinstance(value, Bounds) and value.low is not None and value.high is not None:
@@ -363,7 +376,7 @@ def _latex_cell(value: Cell) -> str:
     below, above = margins or ("", "")
     if kind == "stderr":
         margins = None if value.stderr is None else (value.number(value.stderr), value.number(value.stderr))
-        below, above, kind = *(margins or ("", "")), "pm"
+        below, above, kind, uneven = *(margins or ("", "")), "pm", False
     if kind == "column" and value.alone and margins is not None:
         return f"{latex_number(text)} ({_latex_cell(value.bounds)}{latex(value.at_level)})"
     if margins is None or kind in ("none", "column", "brackets"):
@@ -371,11 +384,12 @@ def _latex_cell(value: Cell) -> str:
         if margins is None or kind in ("none", "column"):
             return shown
         return rf"{shown} {{[}}{latex_number(value.number(value.low))}, {latex_number(value.number(value.high))}{{]}}"
-    if below == above and kind == "pm":
+    even = below == above and not uneven
+    if even and kind == "pm":
         shown = rf"\textbf{{{latex_number(text, bold=True)}}}" if value.bold else latex_number(text)
         return rf"{shown} $\pm$ {below}"
     number = rf"\mathbf{{{text}}}" if value.bold else text
-    return rf"${number}_{{\pm {below}}}$" if below == above else rf"${number}_{{-{below}}}^{{+{above}}}$"
+    return rf"${number}_{{\pm {below}}}$" if even else rf"${number}_{{-{below}}}^{{+{above}}}$"
 
 
 def csv_of(sheet: Sheet) -> str:

@@ -65,13 +65,13 @@ def written(layout: Layout, form: str = "latex", sheet: Sheet = SHEET) -> str:
         ("column", r"\textbf{5.44}", "$-8.00$"),
         ("none", r"\textbf{5.44}", "$-8.00$"),
         ("brackets", r"\textbf{5.44} {[}4.05, 7.25{]}", "$-8.00$ {[}$-10.00$, $-6.00${]}"),
-        ("pm", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00$ $\pm$ 2.00"),
-        ("subscript", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00_{\pm 2.00}$"),
+        ("pm", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00_{-2.00}^{+2.00}$"),
+        ("subscript", r"$\mathbf{5.44}_{-1.39}^{+1.81}$", r"$-8.00_{-2.00}^{+2.00}$"),
         ("stderr", r"\textbf{5.44} $\pm$ 0.82", "$-8.00$"),
     ],
 )
 def test_intervals_of_latex(intervals: Intervals, first: str, second: str) -> None:
-    """In a column or behind the number; one that is not symmetrical to the digits shown has both of its sides."""
+    """In a column or behind the number; if one is not symmetrical to the digits shown, all have both sides."""
     (head, one, two, none), = tables(written(Layout(intervals=intervals)))  # fmt: skip
     assert (one[1], two[1], none[1]) == (first, second, "--")
     assert (r"95 \% interval" in head) == (intervals == "column")
