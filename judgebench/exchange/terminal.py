@@ -292,7 +292,10 @@ def fitted(laid: Sequence[Laid], width: int, rest: str) -> list[Laid]:
         more = _noted(_more([(hidden, "tables")], rest), width)
         # What was asked for and comes last stays last.
         asked_last = sum(1 for _ in takewhile(lambda one: one.sheet.asked, reversed(kept)))
-        kept.insert(len(kept) - asked_last, Laid(Sheet(""), (), (), (), (), (), more, (), ()))
+        place = len(kept) - asked_last
+        # But the line is below a table: without one above, it comes last.
+        place = place if any(one.places for one in kept[:place]) else len(kept)
+        kept.insert(place, Laid(Sheet(""), (), (), (), (), (), more, (), ()))
     return kept
 
 
