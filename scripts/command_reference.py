@@ -1,6 +1,7 @@
 """The reference of the commands, made from the commands themselves: one page of Markdown for each."""
 
 import html
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,7 +68,8 @@ def _parameters(command: Any, context: Any) -> Iterator[str]:
         if records:
             yield f'<p class="options-title">{title}</p>\n<dl class="options">'
             for spelled, about in records:
-                yield f"<dt><code>{html.escape(spelled)}</code></dt>\n<dd>{html.escape(about) or '&nbsp;'}</dd>"
+                shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(about))
+                yield f"<dt><code>{html.escape(spelled)}</code></dt>\n<dd>{shown or '&nbsp;'}</dd>"
             yield "</dl>\n"
 
 
