@@ -30,7 +30,7 @@ from judgebench.models.databases import connect, transaction
 from judgebench.models.disks import HOW_TO_SHARE, require_locks
 from judgebench.records import Completion, Request, Usage
 
-LINGER_SECONDS = 0.005
+LINGER_SECONDS = 0.002
 """How long the writer collects further calls after the first, if others are still in flight. A paid call holds its slot
 until the commit, so that this is added to the time of every call."""
 ROWS_PER_COMMIT = 1000

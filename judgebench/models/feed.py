@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 class Feed(Generic[T]):
-    """Numbered items of an iterable, at most ``ahead`` of them waiting to be taken.
+    """Numbered items of an iterable, at most ``ahead`` of them (a number, or what says it) waiting to be taken.
 
     An exception of the iterable is raised by :meth:`take` after the items before it were taken.
     """
 
-    def __init__(self, items: Iterable[T], ahead: int, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(self, items: Iterable[T], ahead: int | Callable[[], int], on_ready: Callable[[], None] | None = None) -> None:
         """The feeding thread calls ``on_ready`` when a new item can be taken or the end is reached."""
         self._waiting: deque[tuple[int, T]] = deque()
         self._changed = threading.Condition()
-        self._ahead = ahead
+        self._ahead = ahead if callable(ahead) else lambda: ahead
         self._on_ready = on_ready
         self._exhausted = False
         self._closed = False
@@ -33,7 +33,7 @@ class Feed(Generic[T]):
         try:
             for numbered in enumerate(items):
                 with self._changed:
-                    while len(self._waiting) >= self._ahead and not self._closed:
+                    while len(self._waiting) >= self._ahead() and not self._closed:
                         self._changed.wait()
                     if self._closed:
                         return
@@ -52,6 +52,8 @@ class Feed(Generic[T]):
 
     def take(self, at_most: int, *, wait: bool) -> list[tuple[int, T]]:
         """Up to ``at_most`` items that are there. With ``wait``, blocks until there is one or the end is reached."""
+        if not wait and not self._waiting and not self._exhausted:
+            return []
         with self._changed:
             while wait and not self._waiting and not self._exhausted and not self._closed:
                 self._changed.wait()
@@ -74,14 +76,14 @@ class Feed(Generic[T]):
     @property
     def ended(self) -> bool:
         """Whether every item has been taken and no more will come."""
-        with self._changed:
-            return self._exhausted and not self._waiting and self._error is None
+        # Without the lock: nothing is added after either is set.
+        return self._exhausted and self._error is None and not self._waiting
 
     @property
     def error(self) -> BaseException | None:
         """The iterable's exception, once every item before it has been taken."""
-        with self._changed:
-            return None if self._waiting else self._error
+        error = self._error
+        return None if self._waiting else error
 
     def close(self) -> None:
         """Pull no more; the feeding thread ends at its next item."""

@@ -253,7 +253,7 @@ class _StoredSession:
         self._requests = requests
         self._account = account
         self._slots = slots
-        self._out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
+        self._out: SimpleQueue[list[tuple[int, Completion]] | BaseException | None] = SimpleQueue()
         self._changed = threading.Condition()
         # Hold the condition to use any of the following.
         self._room = max_in_flight
@@ -279,11 +279,12 @@ class _StoredSession:
         while (item := self._out.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
-            with self._changed:
-                self._room += 1
-                if self._room == 1:
-                    self._changed.notify_all()
-            yield item
+            for reply in item:
+                with self._changed:
+                    self._room += 1
+                    if self._room == 1:
+                        self._changed.notify_all()
+                yield reply
 
     def stop(self) -> None:
         """Pull and send no more, and wait a moment until finished replies are committed."""
@@ -504,11 +505,14 @@ class _StoredSession:
         """Hand committed replies to the caller, each to all requests that wait for it."""
         with self._changed:
             waiting = [self._waiting.pop(key) for key, _ in replies]
+        published = []
         for (_, completion), (first, *followers) in zip(replies, waiting, strict=True):
-            self._out.put((first, completion))
-            for index in followers:
+            published.append((first, completion))
+            if followers:
                 again = completion if completion.error else msgspec.structs.replace(completion, cached=True)
-                self._out.put((index, again))
+                published += [(index, again) for index in followers]
+        if published:
+            self._out.put(published)
 
 
 class Budget:

@@ -33,6 +33,8 @@ LONGEST_WAIT_SECONDS = 120.0
 LONGEST_BACKOFF_SECONDS = 32.0
 PREFETCH = 8
 """Requests pulled before a worker is free for them: few, since a budget counts each of them as in flight."""
+GATHER_SECONDS = 0.003
+"""How long replies are gathered before another thread is woken for them, if more are under way."""
 REFUSED_REQUESTS = 20
 """If so many requests were refused for their content, none answered and none is in flight, all will be refused."""
 DENIED_ATTEMPTS = 3
@@ -138,17 +140,21 @@ class Replies(Iterator[tuple[int, Completion]]):
     def __init__(self, run: "RequestStream") -> None:
         self._run = run
         self._ended = False
+        self._here: Iterator[tuple[int, Completion]] = iter(())
+        """Those that came together and were not yet given."""
 
     def __next__(self) -> tuple[int, Completion]:
-        if self._ended:
-            raise StopIteration
-        item = self._run.out.get()
-        if isinstance(item, tuple):
-            return item
-        self._ended = True
-        if item is None:
-            raise StopIteration
-        raise item
+        while (reply := next(self._here, None)) is None:
+            if self._ended:
+                raise StopIteration
+            item = self._run.out.get()
+            if isinstance(item, list):
+                self._here = iter(item)
+                continue
+            self._ended = True
+            if item is not None:
+                raise item
+        return reply
 
     def close(self) -> None:
         """Pull no more requests, and abandon the calls in flight."""
@@ -162,7 +168,9 @@ class RequestStream:
     """One ``complete``: worker coroutines that take requests from the feed and put completions into ``out``."""
 
     def __init__(self, endpoint: Endpoint, engine: EventLoop, requests: Iterable[Request]) -> None:
-        self.out: SimpleQueue[tuple[int, Completion] | BaseException | None] = SimpleQueue()
+        self.out: SimpleQueue[list[tuple[int, Completion]] | BaseException | None] = SimpleQueue()
+        self._replies: list[tuple[int, Completion]] = []
+        """Those that go into ``out`` next."""
         self._endpoint = endpoint
         self._engine = engine
         self._sender = engine.sender
@@ -181,7 +189,7 @@ class RequestStream:
         self._probed = asyncio.Event()
         self._workers: set[asyncio.Task[None]] = set()
         self._grown = asyncio.Event()
-        self._feed = Feed(requests, ahead=min(PREFETCH, endpoint.concurrency), on_ready=self._ready)
+        self._feed = Feed(requests, ahead=self._room, on_ready=self._ready)
         self._future = engine.start(self._main())
         # Nobody must wait for ever, even if the coroutine is cancelled before its first step.
         out = self.out
@@ -219,6 +227,7 @@ class RequestStream:
             for worker in self._workers:
                 worker.cancel()
             await asyncio.gather(*self._workers, return_exceptions=True)
+            self._hand_over()
             self.out.put(end)
 
     async def _all_work(self) -> None:
@@ -234,6 +243,10 @@ class RequestStream:
             ended |= done
             for task in done:
                 task.result()
+
+    def _room(self) -> int:
+        """How many requests may be pulled ahead: one for each idle worker, so that they come together, and a few."""
+        return min(PREFETCH, self._endpoint.concurrency) + len(self._idle)
 
     def _ready(self) -> None:
         """Wake the loop, if a worker is idle and no other call is about to wake it. The feeding thread calls this."""
@@ -262,14 +275,9 @@ class RequestStream:
         return self._feed.ended or self._feed.error is not None
 
     async def _next(self) -> tuple[int, Request] | None:
-        taken = self._feed.arrivals(1, idle=False)
-        if taken:
-            return taken[0]
-        if self._over():
-            return None
         turn: asyncio.Future[tuple[int, Request] | None] = self._loop.create_future()
         self._idle.append(turn)
-        # An item may have arrived just before this worker was counted as idle.
+        # Some may be there: the feed announces only those that come after it was empty.
         self._hand_out()
         return await turn
 
@@ -279,13 +287,26 @@ class RequestStream:
             self._under_way += 1
             completion = await self._answer(request)
             self._under_way -= 1
-            self.out.put((index, completion))
+            self._replied(index, completion)
             self._finished.set()
             while self._all_seem_refused():
                 if not self._under_way:
                     raise self._all_refused()
                 self._finished = asyncio.Event()
                 await self._finished.wait()
+
+    def _replied(self, index: int, completion: Completion) -> None:
+        """Hand a reply over with those that come in the next moment, or at once if no other can come."""
+        self._replies.append((index, completion))
+        if not self._under_way:
+            self._hand_over()
+        elif len(self._replies) == 1:
+            self._loop.call_later(GATHER_SECONDS, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._replies:
+            self.out.put(self._replies)
+            self._replies = []
 
     def _all_seem_refused(self) -> bool:
         """Whether so many requests were refused, and none answered, that the calls in flight must come back first."""
@@ -485,8 +506,7 @@ class RequestStream:
 
     def _without_logprobs(self, completion: Completion) -> str:
         """Why the reply's first token tells nothing; empty if it does, or if there is no reply."""
-        thinking = split_completion(completion).unclosed
-        if thinking and not self._endpoint.gives_logprobs:
+        if not self._endpoint.gives_logprobs and split_completion(completion).unclosed:
             return "spends the reply on thinking, which comes before the label"
         if completion.top_logprobs or completion.finish_reason == "content_filter":
             return ""
