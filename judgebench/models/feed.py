@@ -18,7 +18,9 @@ class Feed(Generic[T]):
     An exception of the iterable is raised by :meth:`take` after the items before it were taken.
     """
 
-    def __init__(self, items: Iterable[T], ahead: int | Callable[[], int], on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, items: Iterable[T], ahead: int | Callable[[], int], on_ready: Callable[[], None] | None = None
+    ) -> None:
         """The feeding thread calls ``on_ready`` when a new item can be taken or the end is reached."""
         self._waiting: deque[tuple[int, T]] = deque()
         self._changed = threading.Condition()

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
@@ -97,7 +97,7 @@ class EventLoop:
         self.runs: set[RequestStream] = set()
         """Those that go on. Only the loop changes it."""
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=[self._serve()], name="judgebench-http", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="judgebench-http", daemon=True)
         self._thread.start()
         self._ready.wait()
 
@@ -121,6 +121,10 @@ class EventLoop:
         self.loop.call_soon_threadsafe(self._stopping.set)
         if wait:
             self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -566,6 +570,15 @@ class RequestStream:
         return Completion(
             error=f"{endpoint.address} gave no usable reply in {attempts} attempts (the last: {trouble.detail})"
         )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, which takes a sixth less CPU for each call; ``None``, asyncio's own, where there is no uvloop."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _with(completion: Completion, discarded: Usage) -> Completion:
