@@ -12,6 +12,7 @@ const LONGEST_COMPARED = 200000;
 const FEW_VALUES = 6;
 const MOST_MARKS = 200;
 const MOST_SPANS = 40;
+const LONGEST_NAME = 200;
 const MODES = ["formatted", "raw", "diff"];
 
 /**
@@ -224,10 +225,15 @@ function verdicts(report, task, found, at, number, open, raw) {
   );
 }
 
+/** A name that may break where its words join. */
+function jointed(/** @type {string} */ name) {
+  return name.length > LONGEST_NAME ? textNodes(name) : visible(name).split(/(?<=[:_])/).map((part) => [part, el("wbr")]);
+}
+
 /** @param {any[]} list */
 function rulings(list) {
   const head = el("tr", {}, ["rule", "held", "wanted", "found"].map((name) => el("th", {}, name)));
-  const rows = list.map((rule) => el("tr", {}, el("td", {}, textNodes(rule.rule)), el("td", { class: rule.held ? "passed" : "failed" }, rule.held == null ? "\u2013 undecided" : rule.held ? "\u2713 yes" : "\u2717 no"), el("td", { dir: "auto", class: "text" }, textNodes(rule.wanted)), el("td", { dir: "auto", class: "text" }, textNodes(rule.found))));
+  const rows = list.map((rule) => el("tr", {}, el("td", {}, jointed(rule.rule)), el("td", { class: rule.held ? "passed" : "failed" }, rule.held == null ? "\u2013 undecided" : rule.held ? "\u2713 yes" : "\u2717 no"), el("td", { dir: "auto", class: "text" }, textNodes(rule.wanted)), el("td", { dir: "auto", class: "text" }, textNodes(rule.found))));
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "what verifiers found" }, el("table", {}, el("thead", {}, head), el("tbody", {}, rows)));
 }
 
