@@ -26,11 +26,25 @@ def two_nodes() -> Iterator[Any]:
         cluster.add_node(**node)
         ray.init(address=cluster.address, log_to_driver=False)
         wait_for(lambda: ray.cluster_resources().get("CPU") == 4)
+        # That the cluster has a node is not yet known to whoever places actors.
+        wait_for(lambda: all(_runs_on(ray, node["NodeID"]) for node in ray.nodes()))
         yield cluster
     finally:
         ray.shutdown()
         cluster.shutdown()
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+def _runs_on(ray: Any, node: str) -> bool:
+    """Whether a node can be given work."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    try:
+        ray.get(ray.remote(lambda: None).options(num_cpus=0, scheduling_strategy=there).remote())
+    except ray.exceptions.RayError:
+        return False
+    return True
 
 
 def actors_alive() -> list[dict[str, Any]]:
