@@ -24,6 +24,7 @@ from judgebench.analysis.comparison import FileFetcher
 from judgebench.analysis.comparison_records import Adjust
 from judgebench.analysis.leaderboard import stderr_of
 from judgebench.analysis.published import of_same_table, published_rows, unlike_published
+from judgebench.analysis.published_verdicts import verdicts_of
 from judgebench.display import figure, p_value
 from judgebench.errors import UsageError
 from judgebench.gating.policy import Defaults, Demand, Policy, Tier, require_measured
@@ -616,6 +617,8 @@ def _against_published(model: str, candidate: Run, policy: Policy) -> tuple[list
         checks.append(_unpaired_check(run, metric, published, published.value, demand))
         known = "" if stderr_of(published) else ", taken as exact because no error is published with it"
         notes.append(f"{label}: unpaired, against the published {metric} of {model} ({row.origin}){known}")
+        if (kept := verdicts_of(label)) is not None and model in kept.models:
+            notes.append(f"{label}: `judgebench compare RUN published:{model}` pairs the items with its verdicts")
     if not checks:
         raise UsageError(f"no row of {model!r} is published for any task of {candidate.path}")
     return checks, notes

@@ -14,6 +14,8 @@ from judgebench.judges.own_prompts import CaseTexts
 from judgebench.judges.reminders import one_of, reminder
 from judgebench.records import Case, Completion, Message, Request, Sampling, TokenLogprob, Verdict
 
+NO_LOGPROBS = "the reply carries no logprobs"
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogprobJudge:
@@ -66,7 +68,7 @@ class LogprobJudge:
         """Read the share of the answer shown first: p(first label) / (p(first label) + p(second label))."""
         alternatives = replies[-1].top_logprobs
         if not alternatives:
-            return Verdict(value=None, error="the reply carries no logprobs")
+            return Verdict(value=None, error=NO_LOGPROBS)
         if self.values != (1.0, 0.0):
             return self._mean(alternatives[self.position])
         value = first_label_share(alternatives[self.position], self.labels)

@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from judgebench.judges import Judge
+from judgebench.judges.logprob import NO_LOGPROBS
 from judgebench.judges.text import TextJudge
 from judgebench.models import Model
 from judgebench.models.opening import parse_model
 from judgebench.models.opening.backends import TINY
-from judgebench.records import Judgement
+from judgebench.records import Judgement, Verdict
 
 ENOUGH = 3
 """After so many verdicts, all unread, it is said."""
@@ -31,7 +32,7 @@ class FirstVerdicts:
         if judgement.verdict.value is not None:
             self._read.add(name)
         else:
-            self._advice[name] = _advice(judge, model, spec)
+            self._advice[name] = _advice(judge, model, spec, judgement.verdict)
             self._unread[name] += 1
 
     @property
@@ -44,10 +45,18 @@ class FirstVerdicts:
         }
 
 
-def _advice(judge: Judge, model: Model, spec: str) -> str:
+def _advice(judge: Judge, model: Model, spec: str, verdict: Verdict) -> str:
+    if verdict.error == NO_LOGPROBS:
+        return (
+            "its replies carry no log-probabilities, from which this prompt's verdicts are read; "
+            '`read = "label"` in a judge file (--judge judge.toml) reads them from the words'
+        )
     kept = "this judge does not keep to the form"
-    if isinstance(judge, TextJudge) and judge.other_reading and _gives_logprobs(model, spec):
-        return f"{kept}; {judge.other_reading} in the benchmark's file reads the probabilities of its labels"
+    by_labels = "reads the probabilities of its labels"
+    if isinstance(judge, TextJudge) and _gives_logprobs(model, spec):
+        if judge.other_reading:
+            return f"{kept}; {judge.other_reading} in the benchmark's file {by_labels}"
+        return f'{kept}; take another judge, or a judge file (--judge judge.toml) with `read = "logprob"`, which {by_labels}'
     return f"{kept}; take another judge, or ask this one with a prompt of your own (--judge judge.toml)"
 
 

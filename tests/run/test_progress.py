@@ -182,6 +182,15 @@ def test_a_task_of_python_is_told_of_other_judges_and_one_verdict_that_is_read_s
     assert "unread" in end
 
 
+def test_a_judge_without_probabilities_is_told_how_its_words_are_read(tmp_path: Path) -> None:
+    """A prompt of one's own would not help it."""
+    task = Path(rubric(tmp_path))
+    task.write_text(task.read_text().replace("[[rubric", 'reads = "logprob"\n[[rubric', 1))
+    end = judged_by_mumbling(tmp_path, str(task), lambda _: "yes", progress=False)
+    assert "carry no log-probabilities" in end
+    assert '`read = "label"`' in end
+
+
 def test_a_display_that_fails_does_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong while it draws, the work goes on."""
     drawn = threading.Event()
