@@ -278,6 +278,7 @@ def test_every_form_of_the_gate_says_which_rule(phi_2: Run, tmp_path: Path) -> N
         report.read_text(),
     ):
         assert "by upstream's rule, as the published row was made, and 3.89 by ours" in told.replace("\\", "")
+        assert "compare RUN published:phi-2" in " ".join(told.replace("\\", "").split())
     assert "PASS" in report.read_text()
 
 
