@@ -167,7 +167,7 @@ def test_the_figures_show_what_the_text_says() -> None:
     assert set(re.findall(r"\(figures/(\w+)\.svg\)", page)) == set(FIGURES)
     shown = FIGURES["gate"]()
     assert [word for word in ("PASS", "INCONCLUSIVE", "FAIL") if word not in shown] == []
-    assert 'class="zero"' not in FIGURES["paired"](), "the interval of the difference lies off 0"
+    assert 'class="zero"' not in FIGURES["paired"](), "the interval of the difference excludes 0"
     for row in table("arenahard_expected"):
         shares, weights, _ = battles(row["model"])
         assert round(100 * float((shares * weights).sum() / weights.sum()), 2) == float(row["win_rate"])

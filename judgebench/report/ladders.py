@@ -57,7 +57,7 @@ def ordered(task: TaskReport, metric: str) -> list[tuple[int, Score]]:
 def certain_ranks(compared: TaskComparison | None, metric: str) -> dict[int, Rank]:
     """The ranks that each run may have by a metric, by the run's number in the report.
 
-    Of two runs the order is certain if the interval of their difference lies off 0.
+    Of two runs the order is certain if the interval of their difference excludes 0.
     """
     if compared is None:
         return {}

@@ -240,6 +240,8 @@ class Columns:
     labels: dict[str, int] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
+    asked: bool = False
+    """Whether any of the prompts is known. An import may hold answers alone, which are shown in their place."""
     inside: list[list[int]] = field(default_factory=list)
     items: list[tuple[int, int]] = field(default_factory=list)
 
@@ -260,6 +262,7 @@ class Columns:
         # An import may hold no prompt: then the answer says what the sample is.
         asked = next((m.content for m in reversed(shared.messages) if m.content.strip()), "")
         said = next((turn for answer in shared.answers for turn in answer.turns), "")
+        self.asked |= bool(asked)
         self.prompts.append(
             " ".join((asked or left_out([said], self.without)[0])[: 4 * PROMPT_SHOWN].split())[:PROMPT_SHOWN]
         )
@@ -302,6 +305,7 @@ class Columns:
             "texts": list(self.texts.known),
             "ids": self.ids,
             "prompts": self.prompts,
+            "asked": self.asked,
             "in": self.inside,
             "items": self.items,
             "parts": self.parts,

@@ -46,7 +46,9 @@ def leads(report: Report) -> Iterator[str]:
                 ends = "" if score.low is None or score.high is None else interval(score.low, score.high, score.unit)
                 value = figure(score.value, score.unit) + (f" ({ends})" if ends else "")
                 name, now = report.names[task.runs[number]], _now([opened])
-                yield printable(f"{task.label}: {name} has {score.metric} {value}, {score.n} samples{now}", 400)
+                yield printable(
+                    f"{task.label}: {name} has {score.metric} {value}, {score.n:,} samples{now}{_doubted(opened)}", 400
+                )
 
 
 def _no_lead(task: TaskReport) -> Iterator[str]:
@@ -63,12 +65,19 @@ def _now(opened: Sequence[OpenTask]) -> str:
     return " so far" if any(one is not None and one.ended < one.examples for one in told) else ""
 
 
+def _doubted(leader: OpenTask) -> str:
+    """What to add to the number of a run that is in doubt, so that nobody takes it for the best before."""
+    told = next((finding.message for finding in leader.task.findings if finding.flagged), "")
+    return f"; in doubt: {told}" if told else ""
+
+
 def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]) -> Iterator[str]:
     metric, now = headline(task), _now(task.opened)
     if len(task.runs) > 2 and metric is not None:
         known = ordered(task, metric)
         told = [f"{figure(one.value, one.unit)} ({report.names[task.runs[at]]})" for at, one in (known[0], known[-1])]
-        yield printable(f"{task.label}: {len(known)} runs, {metric} from {' to '.join(told)}{now}", 400)
+        best = _doubted(task.opened[known[0][0]])
+        yield printable(f"{task.label}: {len(known)} runs, {metric} from {' to '.join(told)}{now}{best}", 400)
         return
     measured = (one for one in differences if one.group is None and one.difference is not None)
     one = next((one for one in measured if task.is_of_quality(one.metric)), None)
@@ -77,12 +86,13 @@ def _lead_of(report: Report, task: TaskReport, differences: Sequence[Difference]
         return
     first, second, sure = report.names[one.first], report.names[one.second], ""
     if one.low is not None and one.high is not None:
-        sure = f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'lies off 0'}"
+        sure = f"; the interval {'holds 0, so this may be chance' if one.low <= 0 <= one.high else 'excludes 0'}"
     assert one.difference is not None
     ahead, behind, lead = (second, first, one) if one.difference >= 0 else (first, second, turned(one))
     said = "leads" if one.difference else "does as well as"
+    leader = task.opened[task.runs.index(one.second if one.difference >= 0 else one.first)]
     words = (
         f"{task.label}: {ahead} {said} {behind}, {one.metric} {difference_in_words(lead)}{sure}; "
-        f"{n_in_words(lead).replace(' | ', ' and ')} items{now}"
+        f"{n_in_words(lead).replace(' | ', ' and ')} items{now}{_doubted(leader)}"
     )
     yield printable(words, 400)

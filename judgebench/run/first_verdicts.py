@@ -56,7 +56,8 @@ def _advice(judge: Judge, model: Model, spec: str, verdict: Verdict) -> str:
     if isinstance(judge, TextJudge) and _gives_logprobs(model, spec):
         if judge.other_reading:
             return f"{kept}; {judge.other_reading} in the benchmark's file {by_labels}"
-        return f'{kept}; take another judge, or a judge file (--judge judge.toml) with `read = "logprob"`, which {by_labels}'
+        file = 'a judge file (--judge judge.toml) with `read = "logprob"`'
+        return f"{kept}; take another judge, or {file}, which {by_labels}"
     return f"{kept}; take another judge, or ask this one with a prompt of your own (--judge judge.toml)"
 
 

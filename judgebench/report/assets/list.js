@@ -140,7 +140,7 @@ function shownRuns(/** @type {any} */ task, /** @type {number} */ run, /** @type
 
 function head(/** @type {any} */ report, /** @type {any} */ task, /** @type {number[]} */ columns, /** @type {number} */ ordersOf) {
   const called = (/** @type {number} */ run) => report.runs[task.runs[run]].name;
-  const names = ["id", "prompt", "groups", ...columns.map(called), ...(columns.length > 1 ? ["change"] : [])];
+  const names = ["id", task.asked ? "prompt" : "answer", "groups", ...columns.map(called), ...(columns.length > 1 ? ["change"] : [])];
   const cells = names.map((name, at) => el("span", { role: "columnheader", class: at > 2 ? "number" : ["id", "prompt", "group"][at], title: visible(name) }, visible(name)));
   const orders = ordersOf < 0 ? null : el("span", { role: "columnheader", class: "orders", title: `how games of ${visible(called(ordersOf))} ended when its answer was shown first, and when second` }, el("span", { class: "word" }, "shown "), "first \u2192 second");
   return el("div", { role: "row", class: "row head" }, cells, orders);
