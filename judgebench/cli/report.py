@@ -69,7 +69,7 @@ def report(
             max=9,
             metavar="1-9",
         ),
-    ] = 6,
+    ] = 5,
     bridge: Annotated[
         list[Path],
         typer.Option(

@@ -277,7 +277,7 @@ def test_tasks_side_by_side(tmp_path: Path) -> None:
     assert third.further == (1, 0)
     text = shown("md", str(tmp_path)).replace("\\", "")
     assert "| c | 45.00 (4) +1 | 10.00 (3) | 3.50 |" in text
-    assert "| d | 99.00 (1) |  |  |" in text
+    assert "| d | 99.00 (1) | – |  |" in text
     assert across_tasks(group_rows(rows[:1], HEADLINES)) is None
 
 

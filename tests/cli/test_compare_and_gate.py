@@ -69,7 +69,7 @@ def test_refusals_are_one_paragraph_and_exit_2(
     policy.write_text("[defaults]\nmax_drop = 1\nlevel = 2\n")
     cases = [
         (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges"),
-        (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges (none and another). Evaluate"),
+        (("--baseline", a, "--candidate", other, "--max-drop", 1), "differ in judges (only the candidate has one). "),
         (("--baseline", a, "--candidate", b), "--max-drop"),
         ((a, b, "--max-drop", 1), "`judgebench gate --baseline A --candidate B --max-drop X`"),
         (("--baseline", a, "--candidate", b, "--max-drop", 1, "--policy", policy), "both given"),

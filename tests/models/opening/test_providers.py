@@ -138,7 +138,7 @@ def test_keys_belong_to_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def keys(spec: str, names: str) -> list[str]:
         routes = opened(spec, api_key_env=names).gate.routes
-        return [f"{route.base.host} {route.headers['Authorization'][-1]}" for route in routes]
+        return [f"{route.target.base.host} {route.target.headers['Authorization'][-1]}" for route in routes]
 
     assert keys(two, "KEY_A") == ["a A", "b A"]
     assert keys(two, "KEY_A,KEY_B") == ["a A", "b B"]
